@@ -1,0 +1,167 @@
+/*
+ * Message frames: a fixed header of 48 bytes, little-endian, then the body.
+ *
+ *   OFFSET  SIZE  MEANING
+ *        0     4  CRC-32C of header bytes 4 … 47
+ *        4     4  bytes of body, 0 … 1 MiB
+ *        8     8  seq: number of this frame in its direction, from 1; 0 = outside the sequence
+ *       16     8  recvSeq: greatest seq received from the other side (acknowledgement)
+ *       24     8  id: names a request; its response carries the same
+ *       32     2  command
+ *       34     2  error: 0 = none; its meaning belongs to the command's protocol
+ *       36     1  flags: bit 0 response
+ *       37     3  zero
+ *       40     4  CRC-32C of the body
+ *       44     4  zero
+ *
+ * The header has a checksum of its own, so that a damaged length is found before anything waits for, or
+ * allocates, that many bytes. The three numbers are counters of one session and fit 2^53.
+ */
+import { crc32c } from "./crc32c.ts";
+import { FrameError } from "./errors.ts";
+import { u53 } from "./fields.ts";
+
+/** Bytes of a frame's header. */
+export const FRAME_HEADER_BYTES = 48;
+
+/** Greatest body, 1 MiB: bounds what one peer can make another allocate; bulk data is split by its protocol. */
+export const FRAME_BODY_BYTES_MAX: number = 1024 * 1024;
+
+/** Flag of a frame that answers a request. */
+export const FRAME_FLAG_RESPONSE = 1;
+
+/** Everything in a frame's header but lengths and checksums. */
+export interface FrameHeader {
+  /** Number in its direction, from 1; 0 for frames outside the sequence. */
+  readonly seq: number;
+  /** Greatest seq received from the other side. */
+  readonly recvSeq: number;
+  /** Names a request and its response. */
+  readonly id: number;
+  /** 0 … 65 535. */
+  readonly command: number;
+  /** 0 = none. */
+  readonly error: number;
+  /** Bit 0: {@link FRAME_FLAG_RESPONSE}. */
+  readonly flags: number;
+}
+
+/** A parsed frame; `body` is a view, valid only while the buffer it came from is. */
+export interface Frame extends FrameHeader {
+  readonly body: Uint8Array;
+}
+
+/**
+ * Writes a frame into `target` at `offset` and returns the offset behind it.
+ *
+ * @throws RangeError when it does not fit or the body is too long.
+ */
+export function writeFrame(
+  target: Uint8Array,
+  offset: number,
+  header: FrameHeader,
+  body: Uint8Array,
+): number {
+  if (body.length > FRAME_BODY_BYTES_MAX)
+    throw new RangeError(`a frame's body has at most ${FRAME_BODY_BYTES_MAX} bytes, not ${body.length}`);
+  const view = new DataView(target.buffer, target.byteOffset + offset, FRAME_HEADER_BYTES);
+  view.setUint32(4, body.length, true);
+  u53.write(view, 8, header.seq);
+  u53.write(view, 16, header.recvSeq);
+  u53.write(view, 24, header.id);
+  view.setUint16(32, header.command, true);
+  view.setUint16(34, header.error, true);
+  view.setUint32(36, header.flags, true);
+  view.setUint32(40, crc32c(body), true);
+  view.setUint32(44, 0, true);
+  view.setUint32(0, crc32c(target, offset + 4, offset + FRAME_HEADER_BYTES), true);
+  target.set(body, offset + FRAME_HEADER_BYTES);
+  return offset + FRAME_HEADER_BYTES + body.length;
+}
+
+/** A frame as new bytes. */
+export function encodeFrame(header: FrameHeader, body: Uint8Array): Uint8Array {
+  const out = new Uint8Array(FRAME_HEADER_BYTES + body.length);
+  writeFrame(out, 0, header, body);
+  return out;
+}
+
+/**
+ * Reads the frame that fills `bytes` exactly.
+ *
+ * @throws {@link FrameError} when it is damaged, cut short or followed by anything.
+ */
+export function decodeFrame(bytes: Uint8Array): Frame {
+  const length = frameLength(bytes, 0, bytes.length);
+  if (length === undefined || length !== bytes.length) {
+    throw new FrameError(
+      "ERR_HOLDFAST_FRAME_TRUNCATED",
+      `a frame of ${length ?? "unknown"} bytes stands in ${bytes.length}`,
+      bytes.length,
+    );
+  }
+  return parseFrame(bytes, 0, length);
+}
+
+/**
+ * Length of the frame that starts at `offset`, or undefined while its header is incomplete.
+ *
+ * @throws {@link FrameError} when the header is damaged.
+ */
+export function frameLength(bytes: Uint8Array, offset: number, end: number): number | undefined {
+  if (end - offset < FRAME_HEADER_BYTES) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, FRAME_HEADER_BYTES);
+  if (view.getUint32(0, true) !== crc32c(bytes, offset + 4, offset + FRAME_HEADER_BYTES)) {
+    throw new FrameError(
+      "ERR_HOLDFAST_FRAME_CHECKSUM",
+      "a frame's header does not match its checksum",
+      offset,
+    );
+  }
+  const bodyBytes = view.getUint32(4, true);
+  if (bodyBytes > FRAME_BODY_BYTES_MAX) {
+    throw new FrameError(
+      "ERR_HOLDFAST_FRAME_TOO_LONG",
+      `a frame announces ${bodyBytes} bytes, ${FRAME_BODY_BYTES_MAX} are allowed`,
+      bodyBytes,
+    );
+  }
+  return FRAME_HEADER_BYTES + bodyBytes;
+}
+
+/**
+ * Parses the complete frame of `length` bytes at `offset`, whose header {@link frameLength} has verified.
+ *
+ * @throws {@link FrameError} when the body is damaged or the header makes no sense.
+ */
+export function parseFrame(bytes: Uint8Array, offset: number, length: number): Frame {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, FRAME_HEADER_BYTES);
+  const body = bytes.subarray(offset + FRAME_HEADER_BYTES, offset + length);
+  if (view.getUint32(40, true) !== crc32c(body)) {
+    throw new FrameError("ERR_HOLDFAST_FRAME_CHECKSUM", "a frame's body does not match its checksum", length);
+  }
+  const flags = view.getUint32(36, true);
+  if (flags > FRAME_FLAG_RESPONSE || view.getUint32(44, true) !== 0) {
+    throw new FrameError(
+      "ERR_HOLDFAST_FRAME_HEADER",
+      `a frame has unknown flags 0x${flags.toString(16)} or non-zero reserved bytes`,
+      flags,
+    );
+  }
+  return {
+    seq: counter(view, 8),
+    recvSeq: counter(view, 16),
+    id: counter(view, 24),
+    command: view.getUint16(32, true),
+    error: view.getUint16(34, true),
+    flags,
+    body,
+  };
+}
+
+function counter(view: DataView, offset: number): number {
+  const high = view.getUint32(offset + 4, true);
+  if (high > 0x1f_ffff)
+    throw new FrameError("ERR_HOLDFAST_FRAME_HEADER", "a frame's counter exceeds 2^53-1", offset);
+  return high * 2 ** 32 + view.getUint32(offset, true);
+}

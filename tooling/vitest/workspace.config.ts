@@ -1,0 +1,9 @@
+import { defineConfig } from "vitest/config";
+import { ClosingLine } from "./closing-line.ts";
+
+export default defineConfig({
+  test: {
+    projects: ["packages/*", "apps/*", "tooling/conformance", "tooling/simulator", "tooling/tidy"],
+    reporters: ["default", new ClosingLine()],
+  },
+});
