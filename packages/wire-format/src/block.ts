@@ -115,24 +115,35 @@ export const NO_BLOCK: BlockRef = { address: 0n, seq: 0n, hash: new Uint8Array(H
  * @throws RangeError when the payload is longer than {@link BLOCK_PAYLOAD_BYTES}.
  */
 export function sealBlock(identity: BlockIdentity, payload: Uint8Array): Uint8Array {
+  checkLength(payload.length);
   const block = new Uint8Array(BLOCK_BYTES);
   block.set(payload, BlockHeader.sizeBytes);
   resealBlock(identity, payload.length, block);
   return block;
 }
 
-/** Seals in place: the payload already stands behind the header's 64 bytes of `block`, zeros behind it. */
+/**
+ * Seals in place: the payload already stands behind the header's 64 bytes of `block`; what stands behind the payload
+ * becomes zero.
+ *
+ * @throws RangeError when the block or the payload has an impossible length.
+ */
 export function resealBlock(identity: BlockIdentity, length: number, block: Uint8Array): void {
   if (block.length !== BLOCK_BYTES)
     throw new RangeError(`a block has ${BLOCK_BYTES} bytes, not ${block.length}`);
-  if (length > BLOCK_PAYLOAD_BYTES)
-    throw new RangeError(`a block holds ${BLOCK_PAYLOAD_BYTES} bytes, not ${length}`);
+  checkLength(length);
+  block.fill(0, BlockHeader.sizeBytes + length);
   const view = new DataView(block.buffer, block.byteOffset, BLOCK_BYTES);
   BlockHeader.write(view, 0, { checksum: 0, magic: BLOCK_MAGIC, ...identity, length, reserved: RESERVED });
   view.setUint32(0, crc32c(block, 4), true);
 }
 
 const RESERVED = new Uint8Array(12);
+
+function checkLength(payloadBytes: number): void {
+  if (payloadBytes > BLOCK_PAYLOAD_BYTES)
+    throw new RangeError(`a block holds ${BLOCK_PAYLOAD_BYTES} bytes, not ${payloadBytes}`);
+}
 
 /**
  * Opens a block that was read from `expected.address`.
@@ -168,11 +179,7 @@ export function openBlock(block: Uint8Array, expected: BlockExpectation): Opened
   const header = BlockHeader.read(view, 0);
   checkIdentity(header, expected);
   const payloadEnd = BlockHeader.sizeBytes + header.length;
-  if (
-    header.length > BLOCK_PAYLOAD_BYTES ||
-    !isZero(header.reserved) ||
-    !isZero(block.subarray(payloadEnd))
-  ) {
+  if (header.length > BLOCK_PAYLOAD_BYTES || !isZero(header.reserved, 0) || !isZero(block, payloadEnd)) {
     throw new BlockError(
       "ERR_HOLDFAST_BLOCK_CONTENT",
       `block ${address} has a payload of impossible length ${header.length} or bytes behind it`,
@@ -196,7 +203,7 @@ export function openReferencedBlock(
   if (opened.header.seq !== ref.seq || compareBytes(hash128(block), ref.hash) !== 0) {
     throw new BlockError(
       "ERR_HOLDFAST_BLOCK_STALE",
-      `block ${ref.address} holds version ${opened.header.seq} where ${ref.seq} was written last`,
+      `block ${ref.address} holds another write (seq ${opened.header.seq}) than the one meant (seq ${ref.seq})`,
       { block: ref.address, found: opened.header.seq, wanted: ref.seq },
     );
   }
@@ -234,7 +241,7 @@ function checkIdentity(header: BlockHeader, expected: BlockExpectation): void {
   }
 }
 
-function isZero(range: Uint8Array): boolean {
-  for (const value of range) if (value !== 0) return false;
+function isZero(bytes: Uint8Array, start: number): boolean {
+  for (let index = start; index < bytes.length; index += 1) if (bytes[index] !== 0) return false;
   return true;
 }

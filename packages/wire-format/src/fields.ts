@@ -93,6 +93,7 @@ export function bytes(count: number): Field<Uint8Array> {
 
 /** Up to `maxBytes` bytes: a u16 length, the bytes, zeros. */
 export function blob(maxBytes: number): Field<Uint8Array> {
+  checkMaximum(maxBytes);
   return {
     kind: `blob(${maxBytes})`,
     sizeBytes: 2 + maxBytes,
@@ -130,6 +131,7 @@ export function text(maxBytes: number): Field<string> {
 
 /** Up to `maxCount` values of one kind: a u16 count, the values, zeros. */
 export function list<T>(of: Field<T>, maxCount: number): Field<readonly T[]> {
+  checkMaximum(maxCount);
   const sizeBytes = 2 + of.sizeBytes * maxCount;
   return {
     kind: `list(${of.kind},${maxCount})`,
@@ -147,6 +149,12 @@ export function list<T>(of: Field<T>, maxCount: number): Field<readonly T[]> {
       return Array.from({ length: count }, (_, index) => of.read(view, offset + 2 + index * of.sizeBytes));
     },
   };
+}
+
+/** The greatest length or count that a u16 can tell. */
+function checkMaximum(maximum: number): void {
+  if (!Number.isInteger(maximum) || maximum < 0 || maximum > 0xffff)
+    throw new RangeError(`a u16 cannot count to ${maximum}`);
 }
 
 function unsigned(

@@ -9,8 +9,11 @@ import { FRAME_HEADER_BYTES, type Frame, frameLength, parseFrame } from "./frame
 
 /** Incremental parser of one direction of one connection. */
 export class FrameParser {
-  #rest: Uint8Array = new Uint8Array(0);
+  #rest: Uint8Array = new Uint8Array(FRAME_HEADER_BYTES);
   #restLength = 0;
+  /** Length of the frame in `#rest`, 0 while its header is incomplete. */
+  #frameBytes = 0;
+  #isStopped = false;
 
   /** Bytes held of a frame that is not complete yet. */
   get pendingBytes(): number {
@@ -19,45 +22,67 @@ export class FrameParser {
 
   /**
    * Takes the next bytes and calls `onFrame` for each frame they complete, in order; a frame's body is valid only
-   * during the call. `onFrame` returning false stops the parser for good.
+   * during the call. Once `onFrame` has returned false, or the format was broken, all further bytes are dropped.
    *
-   * @throws {@link FrameError} at the first byte that breaks the format; the parser is of no use afterwards.
+   * @throws {@link FrameError} at the first byte that breaks the format.
    */
   push(chunk: Uint8Array, onFrame: (frame: Frame) => boolean): void {
+    if (this.#isStopped) return;
+    // An exception, of the format or of `onFrame`, leaves it stopped.
+    this.#isStopped = true;
+    const offset = this.#complete(chunk, onFrame);
+    this.#isStopped = offset === undefined || !this.#parseWhole(chunk, offset, onFrame);
+  }
+
+  /** Feeds the pending frame; gives the offset behind it, or undefined when `onFrame` wants no more. */
+  #complete(chunk: Uint8Array, onFrame: (frame: Frame) => boolean): number | undefined {
     let offset = 0;
     while (this.#restLength > 0 && offset < chunk.length) {
-      const wanted = this.#wanted();
+      const wanted = this.#frameBytes === 0 ? FRAME_HEADER_BYTES : this.#frameBytes;
       const taken = Math.min(wanted - this.#restLength, chunk.length - offset);
-      this.#keep(chunk.subarray(offset, offset + taken), wanted);
+      this.#rest.set(chunk.subarray(offset, offset + taken), this.#restLength);
+      this.#restLength += taken;
       offset += taken;
-      const length = frameLength(this.#rest, 0, this.#restLength);
-      if (length === undefined || this.#restLength < length) continue;
+      if (this.#frameBytes === 0) this.#measure();
+      if (this.#frameBytes === 0 || this.#restLength < this.#frameBytes) continue;
+      const length = this.#frameBytes;
       this.#restLength = 0;
-      if (!onFrame(parseFrame(this.#rest, 0, length))) return;
+      this.#frameBytes = 0;
+      if (!onFrame(parseFrame(this.#rest, 0, length))) return undefined;
     }
+    return offset;
+  }
+
+  /** Parses the whole frames of a chunk and keeps the beginning of the next one. */
+  #parseWhole(chunk: Uint8Array, start: number, onFrame: (frame: Frame) => boolean): boolean {
+    let offset = start;
     while (offset < chunk.length) {
       const length = frameLength(chunk, offset, chunk.length);
       if (length === undefined || offset + length > chunk.length) {
-        this.#keep(chunk.subarray(offset), length ?? FRAME_HEADER_BYTES);
-        return;
+        this.#frameBytes = length ?? 0;
+        this.#reserve(length ?? FRAME_HEADER_BYTES);
+        this.#rest.set(chunk.subarray(offset), 0);
+        this.#restLength = chunk.length - offset;
+        return true;
       }
-      if (!onFrame(parseFrame(chunk, offset, length))) return;
+      if (!onFrame(parseFrame(chunk, offset, length))) return false;
       offset += length;
     }
+    return true;
   }
 
-  /** Length of the pending frame if its header is here, else of a header. */
-  #wanted(): number {
-    return frameLength(this.#rest, 0, this.#restLength) ?? FRAME_HEADER_BYTES;
+  /** Learns the length of the pending frame as soon as its header is here. */
+  #measure(): void {
+    const length = frameLength(this.#rest, 0, this.#restLength);
+    if (length === undefined) return;
+    this.#frameBytes = length;
+    this.#reserve(length);
   }
 
-  #keep(part: Uint8Array, capacity: number): void {
-    if (this.#rest.length < capacity) {
-      const grown = new Uint8Array(capacity);
-      grown.set(this.#rest.subarray(0, this.#restLength));
-      this.#rest = grown;
-    }
-    this.#rest.set(part, this.#restLength);
-    this.#restLength += part.length;
+  #reserve(capacity: number): void {
+    if (this.#rest.length >= capacity) return;
+    const grown = new Uint8Array(capacity);
+    grown.set(this.#rest.subarray(0, this.#restLength));
+    this.#rest = grown;
   }
 }

@@ -1,25 +1,54 @@
 /*
- * Message frames: a fixed header of 48 bytes, little-endian, then the body.
- *
- *   OFFSET  SIZE  MEANING
- *        0     4  CRC-32C of header bytes 4 … 47
- *        4     4  bytes of body, 0 … 1 MiB
- *        8     8  seq: number of this frame in its direction, from 1; 0 = outside the sequence
- *       16     8  recvSeq: greatest seq received from the other side (acknowledgement)
- *       24     8  id: names a request; its response carries the same
- *       32     2  command
- *       34     2  error: 0 = none; its meaning belongs to the command's protocol
- *       36     1  flags: bit 0 response
- *       37     3  zero
- *       40     4  CRC-32C of the body
- *       44     4  zero
+ * Message frames: a fixed header of 48 bytes, little-endian, then the body. {@link FrameLayout} declares the header.
  *
  * The header has a checksum of its own, so that a damaged length is found before anything waits for, or
  * allocates, that many bytes. The three numbers are counters of one session and fit 2^53.
  */
 import { crc32c } from "./crc32c.ts";
 import { FrameError } from "./errors.ts";
-import { u53 } from "./fields.ts";
+import { bytes, u16, u32, u53, u8 } from "./fields.ts";
+import { type StructCodec, struct } from "./struct.ts";
+
+/** A frame's header as it stands in the bytes. */
+export interface FrameLayout {
+  /** CRC-32C of header bytes 4 … 47. */
+  readonly checksum: number;
+  /** Bytes of body, 0 … 1 MiB. */
+  readonly bodyBytes: number;
+  /** Number of this frame in its direction, from 1; 0 = outside the sequence. */
+  readonly seq: number;
+  /** Greatest seq received from the other side (acknowledgement). */
+  readonly recvSeq: number;
+  /** Names a request; its response carries the same. */
+  readonly id: number;
+  /** What the body is; its meaning belongs to the protocol above. */
+  readonly command: number;
+  /** 0 = none; its meaning belongs to the protocol above. */
+  readonly error: number;
+  /** Bit 0: this is a response. The other bits are zero. */
+  readonly flags: number;
+  /** Zero. */
+  readonly reserved: Uint8Array;
+  /** CRC-32C of the body. */
+  readonly bodyChecksum: number;
+  /** Zero. */
+  readonly reservedEnd: Uint8Array;
+}
+
+/** Layout of the header. The functions below, which run for each message, name the offsets; a test holds the two together. */
+export const FrameLayout: StructCodec<FrameLayout> = struct("FrameLayout", {
+  checksum: u32,
+  bodyBytes: u32,
+  seq: u53,
+  recvSeq: u53,
+  id: u53,
+  command: u16,
+  error: u16,
+  flags: u8,
+  reserved: bytes(3),
+  bodyChecksum: u32,
+  reservedEnd: bytes(4),
+});
 
 /** Bytes of a frame's header. */
 export const FRAME_HEADER_BYTES = 48;
@@ -54,7 +83,7 @@ export interface Frame extends FrameHeader {
 /**
  * Writes a frame into `target` at `offset` and returns the offset behind it.
  *
- * @throws RangeError when it does not fit or the body is too long.
+ * @throws RangeError when it does not fit, the body is too long or a number of the header is outside its range.
  */
 export function writeFrame(
   target: Uint8Array,
@@ -69,9 +98,11 @@ export function writeFrame(
   u53.write(view, 8, header.seq);
   u53.write(view, 16, header.recvSeq);
   u53.write(view, 24, header.id);
-  view.setUint16(32, header.command, true);
-  view.setUint16(34, header.error, true);
-  view.setUint32(36, header.flags, true);
+  u16.write(view, 32, header.command);
+  u16.write(view, 34, header.error);
+  u8.write(view, 36, header.flags);
+  view.setUint8(37, 0);
+  view.setUint16(38, 0, true);
   view.setUint32(40, crc32c(body), true);
   view.setUint32(44, 0, true);
   view.setUint32(0, crc32c(target, offset + 4, offset + FRAME_HEADER_BYTES), true);

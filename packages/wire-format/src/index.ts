@@ -9,4 +9,5 @@ export * from "./hash128.ts";
 export * from "./key.ts";
 export * from "./kinds.ts";
 export * from "./message.ts";
+export * from "./read-verified.ts";
 export * from "./struct.ts";

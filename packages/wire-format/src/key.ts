@@ -63,8 +63,9 @@ export function packKey(fields: KeyFields): Key {
   return key;
 }
 
-/** The fields of a key. */
+/** The fields of a key. @throws RangeError when it does not have 32 bytes. */
 export function unpackKey(key: Key): KeyFields {
+  if (key.length !== KEY_BYTES) throw new RangeError(`a key has ${KEY_BYTES} bytes, not ${key.length}`);
   const view = new DataView(key.buffer, key.byteOffset, KEY_BYTES);
   return {
     zone: view.getUint8(0),
@@ -93,7 +94,7 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 
 /** The next key in order, or undefined after the greatest. */
 export function keyAfter(key: Key): Key | undefined {
-  const next = key.slice();
+  const next = new Uint8Array(key);
   for (let index = KEY_BYTES - 1; index >= 0; index -= 1) {
     const value = next[index] as number;
     next[index] = value + 1;
@@ -104,7 +105,7 @@ export function keyAfter(key: Key): Key | undefined {
 
 /** The previous key in order, or undefined before the smallest. */
 export function keyBefore(key: Key): Key | undefined {
-  const previous = key.slice();
+  const previous = new Uint8Array(key);
   for (let index = KEY_BYTES - 1; index >= 0; index -= 1) {
     const value = previous[index] as number;
     previous[index] = value - 1;

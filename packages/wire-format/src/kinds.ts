@@ -20,7 +20,7 @@ export const uint64: Kind<bigint> = {
 /** True or false. */
 export const bool: Kind<boolean> = { kind: "bool", pack: checkedBool, unpack: checkedBool };
 
-/** Text of at most `charactersMax` UTF-16 units. */
+/** Text of at most `charactersMax` UTF-16 units, without unpaired surrogates. */
 export function string(charactersMax: number): Kind<string> {
   return { kind: `string(${charactersMax})`, pack: check, unpack: check };
 
@@ -28,13 +28,22 @@ export function string(charactersMax: number): Kind<string> {
     if (typeof value !== "string") throw new RangeError("not a string");
     if (value.length > charactersMax)
       throw new RangeError(`${value.length} characters, ${charactersMax} are allowed`);
+    if (UNPAIRED_SURROGATE.test(value)) throw new RangeError("not well-formed Unicode");
     return value;
   }
 }
 
+// With the flag `u`, a surrogate that has its other half is part of one character and does not match.
+const UNPAIRED_SURROGATE = /\p{Surrogate}/u;
+
 /** At most `bytesMax` bytes; unpacking copies. */
 export function binary(bytesMax: number): Kind<Uint8Array> {
-  return { kind: `binary(${bytesMax})`, pack: check, unpack: (data) => check(data).slice() };
+  return {
+    kind: `binary(${bytesMax})`,
+    pack: check,
+    // Not `slice`: on a Buffer, which sockets deliver, that is a view into memory that will be used again.
+    unpack: (data) => new Uint8Array(check(data)),
+  };
 
   function check(value: unknown): Uint8Array {
     if (!(value instanceof Uint8Array)) throw new RangeError("not binary");

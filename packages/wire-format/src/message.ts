@@ -73,7 +73,8 @@ export function message<V>(name: string, shape: { readonly [K in keyof V]-?: Kin
 }
 
 // `useBigInt64`: 64-bit integers are bigint and nothing else is, so u64 fields and numbers never mix.
-const encoder = new Encoder({ useBigInt64: true, maxDepth: MESSAGE_DEPTH_MAX });
+// The encoder counts the leaves as a level of their own.
+const encoder = new Encoder({ useBigInt64: true, maxDepth: MESSAGE_DEPTH_MAX + 1 });
 
 const noExtensions = new ExtensionCodec();
 
