@@ -1,1 +1,5 @@
-export {};
+export { type CreateOptions, createVolumeFile } from "./create-volume-file.ts";
+export { detectForeignSignature, type ForeignSignature } from "./foreign-signature.ts";
+export { MEMORY_DEVICE_BYTES_MAX, removeMemoryDevice } from "./memory-device.ts";
+export { openBlockDevice } from "./open-block-device.ts";
+export type { OpenedBlockDevice, OpenOptions } from "./opened-block-device.ts";
