@@ -1,1 +1,2 @@
-export {};
+export type { Claim } from "./lock-entry.ts";
+export * from "./lock-server.ts";
