@@ -1,0 +1,149 @@
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TransportFixture, settleByWaiting, transportSuite } from "@holdfast/conformance";
+import type { ByteStream } from "@holdfast/environment";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { nodeTransport } from "../src/index.ts";
+
+const malformedAddresses = [
+  "",
+  "nonsense",
+  "http://127.0.0.1:80",
+  "tcp://",
+  "tcp://127.0.0.1",
+  "tcp://127.0.0.1:99999",
+  "tcp://127.0.0.1:80/path",
+  "unix:",
+  `unix:/${"x".repeat(200)}`,
+];
+
+transportSuite("TCP", async () => ({
+  ...common,
+  listenAddress: () => "tcp://127.0.0.1:0",
+  deadAddress: `tcp://127.0.0.1:${await freePort()}`,
+  dispose: async () => {},
+}));
+
+transportSuite("a Unix socket", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "holdfast-"));
+  let count = 0;
+  return {
+    ...common,
+    listenAddress: () => `unix:${join(directory, `${(count += 1)}.sock`)}`,
+    deadAddress: `unix:${join(directory, "nobody.sock")}`,
+    dispose: () => rm(directory, { recursive: true }),
+  };
+});
+
+describe("TCP addresses", () => {
+  test("a port of 0 is filled in with the one that was bound", async () => {
+    const listener = await nodeTransport.listen("tcp://127.0.0.1:0", () => {});
+
+    expect(listener.address).toMatch(/^tcp:\/\/127\.0\.0\.1:[1-9]\d+$/);
+    await listener.close();
+  });
+
+  test("an IPv6 address stands in brackets", async () => {
+    const listener = await nodeTransport.listen("tcp://[::1]:0", () => {});
+    const stream = await nodeTransport.dial(listener.address);
+
+    expect(listener.address).toMatch(/^tcp:\/\/\[::1\]:\d+$/);
+    expect(stream.peer).toBe(listener.address);
+    stream.destroy();
+    await listener.close();
+  });
+
+  test("an address of another host cannot be listened at", async () => {
+    const listening = nodeTransport.listen("tcp://192.0.2.1:0", () => {});
+
+    await expect(listening).rejects.toMatchObject({ code: "ERR_HOLDFAST_LISTEN", category: "usage" });
+  });
+});
+
+describe("Unix socket files", () => {
+  let directory = "";
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), "holdfast-"));
+  });
+
+  afterAll(() => rm(directory, { recursive: true }));
+
+  test("the socket file that a killed process left behind is replaced", async () => {
+    const path = join(directory, "dead.sock");
+    await leaveDeadSocket(path);
+
+    const listener = await nodeTransport.listen(`unix:${path}`, () => {});
+
+    expect(listener.address).toBe(`unix:${path}`);
+    await listener.close();
+  });
+
+  test("a file that is no socket is never removed", async () => {
+    const path = join(directory, "precious");
+    await writeFile(path, "data");
+
+    const listening = nodeTransport.listen(`unix:${path}`, () => {});
+
+    await expect(listening).rejects.toMatchObject({ code: "ERR_HOLDFAST_ADDRESS_IN_USE" });
+  });
+});
+
+describe("writing", () => {
+  test("the small writes of one turn arrive together", async () => {
+    const parts: number[] = [];
+    const { near, far, end } = await connectedPair();
+    const done = new Promise<void>((resolve) => {
+      far.start({ data: (bytes) => parts.push(bytes.length), closed: () => resolve(), drained() {} });
+    });
+
+    for (let message = 0; message < 500; message += 1) near.write(new Uint8Array(100));
+    near.close();
+    await done;
+
+    expect(parts.reduce((sum, length) => sum + length, 0)).toBe(50_000);
+    expect(parts.length).toBeLessThan(10);
+    await end();
+  });
+});
+
+const common: Omit<TransportFixture, "listenAddress" | "deadAddress" | "dispose"> = {
+  server: nodeTransport,
+  client: nodeTransport,
+  malformedAddresses,
+  settle: settleByWaiting,
+};
+
+async function connectedPair(): Promise<{
+  near: ByteStream;
+  far: ByteStream;
+  readonly end: () => Promise<void>;
+}> {
+  let onAccept: (stream: ByteStream) => void = () => {};
+  const accepted = new Promise<ByteStream>((resolve) => (onAccept = resolve));
+  const listener = await nodeTransport.listen("tcp://127.0.0.1:0", (stream) => onAccept(stream));
+  const near = await nodeTransport.dial(listener.address);
+  near.start({ data() {}, closed() {}, drained() {} });
+  return { near, far: await accepted, end: () => listener.close() };
+}
+
+/** A port that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const listener = await nodeTransport.listen("tcp://127.0.0.1:0", () => {});
+  await listener.close();
+  return Number(listener.address.split(":").at(-1));
+}
+
+/** Makes a socket file that nobody listens at: it is bound elsewhere and moved, so that closing does not find it. */
+async function leaveDeadSocket(path: string): Promise<void> {
+  const server = createServer();
+  await new Promise<void>((resolve) => {
+    server.listen(`${path}.bound`, resolve);
+  });
+  await rename(`${path}.bound`, path);
+  await new Promise((resolve) => {
+    server.close(resolve);
+  });
+}
