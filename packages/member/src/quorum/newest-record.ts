@@ -1,0 +1,58 @@
+/*
+ * What anybody may read to find the server (rule E9): the newest record, a hint. It does not prove itself committed; the
+ * server's greeting confirms the address, and its answers the rest.
+ */
+import {
+  type CommitRecord,
+  countIds,
+  lastTerm,
+  type NextId,
+  type QuorumRegion,
+  RecordSearch,
+  TermSearch,
+} from "@holdfast/quorum";
+import { type IoPorts, runReading } from "./block-io.ts";
+
+/**
+ * The newest record that can be read; undefined: none can.
+ *
+ * @param fromTerm - A term known to have been used; the search begins there, and takes two rounds of reads when it is near.
+ */
+export async function readNewestRecord(
+  region: QuorumRegion,
+  ports: IoPorts,
+  fromTerm = 1n,
+): Promise<CommitRecord | undefined> {
+  const nextId = countIds();
+  const from = fromTerm >= 1n && fromTerm <= lastTerm(region) ? fromTerm : 1n;
+  let top = await findTopTerm({ region, nextId, from }, ports);
+  while (top >= 1n) {
+    const search = new RecordSearch(region, nextId, top);
+    await runReading(search, ports);
+    switch (search.finding.type) {
+      case "found":
+        return search.finding.record;
+      case "none":
+        return undefined;
+      case "corrupt":
+        // An election stops here. For a hint an older address does no harm.
+        top = search.finding.term - 1n;
+    }
+  }
+  return undefined;
+}
+
+async function findTopTerm(
+  start: { readonly region: QuorumRegion; readonly nextId: NextId; readonly from: bigint },
+  ports: IoPorts,
+): Promise<bigint> {
+  let { from } = start;
+  for (;;) {
+    const search = new TermSearch(start.region, start.nextId, from);
+    await runReading(search, ports);
+    const { free, last } = search.window;
+    if (free !== undefined) return free - 1n;
+    if (last === lastTerm(start.region)) return last;
+    from = last;
+  }
+}

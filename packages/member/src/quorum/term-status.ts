@@ -1,0 +1,26 @@
+/*
+ * Whether a term is over, and what its server said last: what a member reads behind each of its journal writes.
+ */
+import { NO_BROKEN_RULES } from "@holdfast/environment";
+import { Check, type CommitRecord, countIds, type QuorumRegion, TermRecordReading } from "@holdfast/quorum";
+import { type IoPorts, runCheck, runReading } from "./block-io.ts";
+
+/** What is known of a term. */
+export interface TermStatus {
+  /** True: a later term is announced, or cannot be ruled out. */
+  readonly isSuperseded: boolean;
+  /** The newest readable record of the term (copy 0, where damaged copy 1); undefined: none yet. */
+  readonly record: CommitRecord | undefined;
+}
+
+/** Reads a term's status, all of it after the call: two reads at once when nothing is damaged. */
+export async function readTermStatus(
+  region: QuorumRegion,
+  ports: IoPorts,
+  term: bigint,
+): Promise<TermStatus> {
+  const check = new Check({ region, term, brokenRules: NO_BROKEN_RULES }, countIds());
+  const reading = new TermRecordReading(region, countIds(), term);
+  const [outcome] = await Promise.all([runCheck(check, ports), runReading(reading, ports)]);
+  return { isSuperseded: outcome.type === "deposed", record: reading.record };
+}

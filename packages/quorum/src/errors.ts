@@ -1,0 +1,73 @@
+import { HoldfastError } from "@holdfast/environment";
+
+/** Codes of {@link CorruptionError}. */
+export type CorruptionErrorCode = "ERR_HOLDFAST_RECORD_CORRUPT" | "ERR_HOLDFAST_ANNOUNCEMENT_LOST";
+
+/**
+ * The region holds, or does, what no crash can explain. Elections stop: going on could bring back an older state.
+ *
+ * `ERR_HOLDFAST_RECORD_CORRUPT`: both copies of a record that could be the newest are damaged.
+ * `ERR_HOLDFAST_ANNOUNCEMENT_LOST`: a write that the device acknowledged is not there.
+ */
+export class CorruptionError extends HoldfastError<CorruptionErrorCode, { readonly term: bigint }> {
+  constructor(code: CorruptionErrorCode, message: string, term: bigint) {
+    super(code, "corruption", message, { term });
+  }
+}
+
+/** Every term has been used; only renewing the term slots gives new ones. */
+export class TermsExhaustedError extends HoldfastError<
+  "ERR_HOLDFAST_TERMS_EXHAUSTED",
+  { readonly termsMax: number }
+> {
+  constructor(termsMax: number) {
+    super(
+      "ERR_HOLDFAST_TERMS_EXHAUSTED",
+      "usage",
+      `all ${termsMax} terms of this volume are used; close or fence every member, then run "holdfast renew"`,
+      { termsMax },
+    );
+  }
+}
+
+/**
+ * A later term is announced, or cannot be ruled out: this server is none any more, for good.
+ *
+ * The outcome of a commit that ends so is unknown; the next server knows it.
+ */
+export class DeposedError extends HoldfastError<
+  "ERR_HOLDFAST_DEPOSED",
+  { readonly term: bigint; readonly by: bigint }
+> {
+  constructor(term: bigint, by: bigint) {
+    super("ERR_HOLDFAST_DEPOSED", "fenced", `the server of term ${term} was deposed by term ${by}`, {
+      term,
+      by,
+    });
+  }
+}
+
+/** A commit record could not be written. Its outcome is unknown, and this server may not write another. */
+export class RecordWriteError extends HoldfastError<
+  "ERR_HOLDFAST_RECORD_WRITE",
+  { readonly term: bigint; readonly seq: bigint; readonly block: bigint }
+> {
+  constructor(
+    facts: { readonly term: bigint; readonly seq: bigint; readonly block: bigint },
+    options?: ErrorOptions,
+  ) {
+    const message = `record ${facts.seq} of term ${facts.term} could not be written to block ${facts.block}`;
+    super("ERR_HOLDFAST_RECORD_WRITE", "io", message, facts, options);
+  }
+}
+
+/** A candidate could not write a splitter block; it did not win, and may try again later. */
+export class SplitterWriteError extends HoldfastError<
+  "ERR_HOLDFAST_SPLITTER_WRITE",
+  { readonly term: bigint; readonly block: bigint }
+> {
+  constructor(facts: { readonly term: bigint; readonly block: bigint }, options?: ErrorOptions) {
+    const message = `the claim on term ${facts.term} could not be written to block ${facts.block}`;
+    super("ERR_HOLDFAST_SPLITTER_WRITE", "retry", message, facts, options);
+  }
+}

@@ -1,0 +1,111 @@
+/*
+ * The reading of rule E5: the newest record below a term, from the top down.
+ *
+ * A record is written to copy 0 and, when that is durable, to copy 1. So a crash damages one copy at most, and a
+ * half whose copies are both damaged is no crash: it held something that was committed perhaps. Where that could be
+ * the newest record, the search ends with an error, for going back to an older one would lose what was answered.
+ */
+import { type BlocksRead, type NextId, type ReadBlocks, SlotReading } from "./block-reading.ts";
+import type { CommitRecord } from "./record.ts";
+import { type QuorumRegion, recordBlock } from "./region.ts";
+
+/** What a search found. */
+export type RecordFinding =
+  | { readonly type: "found"; readonly record: CommitRecord }
+  | { readonly type: "corrupt"; readonly term: bigint }
+  | { readonly type: "none" };
+
+/** What a half holds whose copies are read: a record, nothing, or damage in both copies. */
+type HalfFinding = CommitRecord | "empty" | "corrupt";
+
+/** Terms read at first; the newest record is nearly always in one of the terms just below. */
+const FIRST_TERMS = 4;
+
+/** Terms read at once further down. */
+const NEXT_TERMS = 32;
+
+/** Looks for the newest record of the terms up to `top`. */
+export class RecordSearch {
+  readonly #region: QuorumRegion;
+  readonly #nextId: NextId;
+  #top: bigint;
+  #bottom: bigint;
+  #reading: SlotReading;
+  #finding: RecordFinding = { type: "none" };
+
+  /** @param top - The highest term to look at, ≥ 1. */
+  constructor(region: QuorumRegion, nextId: NextId, top: bigint) {
+    this.#region = region;
+    this.#nextId = nextId;
+    this.#top = top;
+    this.#bottom = bottomOf(top, FIRST_TERMS);
+    this.#reading = this.#readTerms();
+  }
+
+  /** The read that is wanted first. */
+  get request(): ReadBlocks {
+    return this.#reading.request;
+  }
+
+  /** What was found; only after {@link accept} returned undefined. */
+  get finding(): RecordFinding {
+    return this.#finding;
+  }
+
+  /** Takes an answer; returns the next read, or undefined when {@link finding} is known. */
+  accept(event: BlocksRead): ReadBlocks | undefined {
+    const again = this.#reading.accept(event);
+    if (again !== undefined) return again;
+    for (let term = this.#top; term >= this.#bottom; term -= 1n) {
+      this.#finding = newestOf(this.#region, this.#reading, term);
+      if (this.#finding.type !== "none") return undefined;
+    }
+    if (this.#bottom === 1n) return undefined;
+    this.#top = this.#bottom - 1n;
+    this.#bottom = bottomOf(this.#top, NEXT_TERMS);
+    this.#reading = this.#readTerms();
+    return this.#reading.request;
+  }
+
+  #readTerms(): SlotReading {
+    const count = 2 * Number(this.#top - this.#bottom + 1n);
+    const ranges = ([0, 1] as const).map((copy) => ({
+      address: recordBlock(this.#region, this.#bottom, copy),
+      count,
+    }));
+    return new SlotReading(this.#region, this.#nextId, ranges);
+  }
+}
+
+/** The newest record of one term whose four blocks were read. */
+function newestOf(region: QuorumRegion, reading: SlotReading, term: bigint): RecordFinding {
+  let newest: CommitRecord | undefined;
+  for (const half of [0n, 1n]) {
+    const finding = readHalf(region, reading, { term, half });
+    if (finding === "corrupt") return { type: "corrupt", term };
+    if (finding !== "empty" && (newest === undefined || finding.seq > newest.seq)) newest = finding;
+  }
+  return newest === undefined ? { type: "none" } : { type: "found", record: newest };
+}
+
+function readHalf(
+  region: QuorumRegion,
+  reading: SlotReading,
+  place: { readonly term: bigint; readonly half: bigint },
+): HalfFinding {
+  const copies = ([0, 1] as const).map((copy) =>
+    reading.at(recordBlock(region, place.term, copy) + place.half),
+  );
+  let newest: CommitRecord | undefined;
+  for (const copy of copies) {
+    if (copy.state === "record" && (newest === undefined || copy.record.seq > newest.seq))
+      newest = copy.record;
+  }
+  if (newest !== undefined) return newest;
+  return copies.every(({ state }) => state === "unreadable") ? "corrupt" : "empty";
+}
+
+function bottomOf(top: bigint, termsCount: number): bigint {
+  const bottom = top - BigInt(termsCount) + 1n;
+  return bottom > 1n ? bottom : 1n;
+}

@@ -1,0 +1,86 @@
+/*
+ * What a block of the term slots says: nothing yet, a mark of a candidate, a record, or nothing that can be read.
+ *
+ * Pristine is what mkfs wrote; a block leaves that state once and never returns to it. Everything that is neither
+ * pristine nor valid counts as unreadable, and unreadable never counts as pristine: all rules lean on that.
+ */
+import {
+  BlockError,
+  BlockType,
+  flag,
+  openBlock,
+  type StructCodec,
+  sealBlock,
+  struct,
+  u64,
+} from "@holdfast/wire-format";
+import { type CommitRecord, readRecord } from "./record.ts";
+import { placeOf, type QuorumRegion } from "./region.ts";
+
+/** What stands in a splitter block. The candidate's rid stands in the block's header. */
+export interface SplitterMark {
+  /** Random number of one attempt. Never used twice, so that a late write of an earlier attempt is not taken for mine. */
+  readonly claim: bigint;
+  /** True: nobody claims the term; it could not be read, and is marked so that no reader takes it for pristine. */
+  readonly isVoid: boolean;
+}
+
+/** Layout of a splitter block. */
+export const SplitterMark: StructCodec<SplitterMark> = struct("SplitterMark", { claim: u64, isVoid: flag });
+
+/** What a block of the term slots says. */
+export type SlotState =
+  | { readonly state: "pristine" }
+  | { readonly state: "mark"; readonly mark: SplitterMark; readonly writer: bigint }
+  | { readonly state: "record"; readonly record: CommitRecord }
+  | { readonly state: "unreadable" };
+
+/** Judges what was read at `address`, a block of the slots or of the records; undefined means the read failed. */
+export function readSlot(region: QuorumRegion, address: bigint, block: Uint8Array | undefined): SlotState {
+  if (block === undefined) return UNREADABLE;
+  try {
+    return parseSlot(region, address, block);
+  } catch (error) {
+    // A damaged block is an answer here, not a failure: the caller decides what it means at its place.
+    if (error instanceof BlockError || error instanceof RangeError) return UNREADABLE;
+    throw error;
+  }
+}
+
+/** The block that marks X or Y of a term. */
+export function sealMark(
+  region: QuorumRegion,
+  options: { readonly address: bigint; readonly writer: bigint; readonly mark: SplitterMark },
+): Uint8Array {
+  const { address, writer, mark } = options;
+  const place = placeOf(region, address);
+  const type = TYPES[place.kind];
+  return sealBlock(
+    { fsid: region.fsid, address, term: place.term, writer, seq: 0n, type },
+    SplitterMark.encode(mark),
+  );
+}
+
+/** The block that mkfs writes wherever nothing has happened yet. */
+export function sealPristine(region: QuorumRegion, address: bigint): Uint8Array {
+  const { fsid } = region;
+  return sealBlock({ fsid, address, term: 0n, writer: 0n, seq: 0n, type: BlockType.pristine }, NOTHING);
+}
+
+const TYPES = { x: BlockType.splitterX, y: BlockType.splitterY, record: BlockType.record } as const;
+const PRISTINE: SlotState = { state: "pristine" };
+const UNREADABLE: SlotState = { state: "unreadable" };
+const NOTHING = new Uint8Array(0);
+
+function parseSlot(region: QuorumRegion, address: bigint, block: Uint8Array): SlotState {
+  const place = placeOf(region, address);
+  const types = [BlockType.pristine, TYPES[place.kind]];
+  const opened = openBlock(block, { fsid: region.fsid, address, types });
+  if (opened.header.type === BlockType.pristine) return PRISTINE;
+  if (opened.header.term !== place.term) return UNREADABLE;
+  if (place.kind === "record") {
+    const record = readRecord(opened);
+    return record === undefined ? UNREADABLE : { state: "record", record };
+  }
+  return { state: "mark", mark: SplitterMark.decode(opened.payload), writer: opened.header.writer };
+}

@@ -1,0 +1,158 @@
+/*
+ * The walk of rule E1: from a term that is known to be touched up to the first pristine one.
+ *
+ * Touched terms form a prefix, so far away from the start a few probes narrow the place down; what is found by
+ * probing is only a better start. Every term from there on is looked at, its splitter and its records.
+ */
+import { invariant } from "@holdfast/environment";
+import {
+  type BlockRange,
+  type BlocksRead,
+  type NextId,
+  type ReadBlocks,
+  SlotReading,
+} from "./block-reading.ts";
+import { lastTerm, type QuorumRegion, recordBlock, splitterBlock } from "./region.ts";
+import type { SlotState } from "./slot.ts";
+
+/** What a walk met in the terms it looked at. */
+export interface TermWindow {
+  /** Terms below {@link free} that look pristine to a reader of X and Y, or might: each is marked before it is passed. */
+  readonly unmarked: readonly bigint[];
+  /** The first pristine term; undefined when there is none up to {@link last}. */
+  readonly free: bigint | undefined;
+  /** The last term that was looked at. */
+  readonly last: bigint;
+}
+
+/** Terms looked at in one go: enough to pass what a few lost splitters leave behind, small enough for one read. */
+const WINDOW_TERMS = 8;
+
+/** Terms probed at once while far away: three rounds narrow 4,096 terms to one window. */
+const PROBE_COUNT = 8n;
+
+/** Looks for the first pristine term. */
+export class TermSearch {
+  readonly #region: QuorumRegion;
+  readonly #nextId: NextId;
+  #low: bigint;
+  #high: bigint;
+  #probes: readonly bigint[] = [];
+  #reading: SlotReading;
+  #window: TermWindow | undefined;
+
+  /** @param from - A term that is known to be touched; term 1 always is. */
+  constructor(region: QuorumRegion, nextId: NextId, from: bigint) {
+    invariant(from >= 1n && from <= lastTerm(region), `term ${from} exists`);
+    this.#region = region;
+    this.#nextId = nextId;
+    this.#low = from;
+    this.#high = lastTerm(region) + 1n;
+    this.#reading = this.#readWindow();
+  }
+
+  /** The read that is wanted first. */
+  get request(): ReadBlocks {
+    return this.#reading.request;
+  }
+
+  /** What was met; only after {@link accept} returned undefined. */
+  get window(): TermWindow {
+    invariant(this.#window !== undefined, "the walk has come to its end");
+    return this.#window;
+  }
+
+  /** Takes an answer; returns the next read, or undefined when {@link window} is known. */
+  accept(event: BlocksRead): ReadBlocks | undefined {
+    const again = this.#reading.accept(event);
+    if (again !== undefined) return again;
+    if (this.#probes.length === 0) return this.#judgeWindow();
+    this.#judgeProbes();
+    return this.#readNext();
+  }
+
+  #judgeWindow(): ReadBlocks | undefined {
+    const last = this.#windowEnd();
+    const unmarked: bigint[] = [];
+    let free: bigint | undefined;
+    for (let term = this.#low; term <= last && free === undefined; term += 1n) {
+      const state = this.#judgeTerm(term);
+      if (state === "pristine") free = term;
+      if (state === "unmarked") unmarked.push(term);
+    }
+    if (free === this.#low && free > 1n) return this.#startOver();
+    if (free !== undefined || unmarked.length > 0 || last === lastTerm(this.#region)) {
+      this.#window = { unmarked, free, last };
+      return undefined;
+    }
+    this.#low = last;
+    // The window ran past where probes had placed the end: others have been at work since.
+    if (this.#high <= last) this.#high = lastTerm(this.#region) + 1n;
+    return this.#readNext();
+  }
+
+  /** The start was not touched after all: whoever named it was wrong. Term 1 is, since mkfs. */
+  #startOver(): ReadBlocks {
+    this.#low = 1n;
+    this.#high = lastTerm(this.#region) + 1n;
+    return this.#readNext();
+  }
+
+  #judgeTerm(term: bigint): "touched" | "pristine" | "unmarked" {
+    const splitter = this.#splitterStates(term);
+    if (splitter.some(({ state }) => state === "unreadable")) return "unmarked";
+    if (splitter.some(({ state }) => state === "mark")) return "touched";
+    const records = ([0, 1] as const).flatMap((copy) => {
+      const address = recordBlock(this.#region, term, copy);
+      return [this.#reading.at(address), this.#reading.at(address + 1n)];
+    });
+    return records.every(({ state }) => state === "pristine") ? "pristine" : "unmarked";
+  }
+
+  #judgeProbes(): void {
+    for (const term of this.#probes) {
+      const isTouched = this.#splitterStates(term).some(({ state }) => state === "mark");
+      if (isTouched && term > this.#low) this.#low = term;
+    }
+    this.#high = this.#probes.find((term) => term > this.#low) ?? this.#high;
+    this.#probes = [];
+  }
+
+  #splitterStates(term: bigint): readonly SlotState[] {
+    const x = splitterBlock(this.#region, term);
+    return [this.#reading.at(x), this.#reading.at(x + 1n)];
+  }
+
+  #readNext(): ReadBlocks {
+    const gap = this.#high - this.#low;
+    if (gap <= BigInt(WINDOW_TERMS)) {
+      this.#reading = this.#readWindow();
+      return this.#reading.request;
+    }
+    const step = gap / (PROBE_COUNT + 1n) > 0n ? gap / (PROBE_COUNT + 1n) : 1n;
+    this.#probes = Array.from(
+      { length: Number(PROBE_COUNT) },
+      (_, index) => this.#low + step * BigInt(index + 1),
+    ).filter((term) => term < this.#high);
+    const ranges = this.#probes.map((term) => ({ address: splitterBlock(this.#region, term), count: 2 }));
+    this.#reading = new SlotReading(this.#region, this.#nextId, ranges);
+    return this.#reading.request;
+  }
+
+  #readWindow(): SlotReading {
+    const count = 2 * Number(this.#windowEnd() - this.#low + 1n);
+    const starts = [
+      splitterBlock(this.#region, this.#low),
+      recordBlock(this.#region, this.#low, 0),
+      recordBlock(this.#region, this.#low, 1),
+    ];
+    const ranges: BlockRange[] = starts.map((address) => ({ address, count }));
+    return new SlotReading(this.#region, this.#nextId, ranges);
+  }
+
+  #windowEnd(): bigint {
+    const end = this.#low + BigInt(WINDOW_TERMS) - 1n;
+    const last = lastTerm(this.#region);
+    return end < last ? end : last;
+  }
+}
