@@ -1,0 +1,62 @@
+/*
+ * What the scenario knows of the thing it tests: a cluster of members that store text under text.
+ */
+import type { BrokenRules } from "@holdfast/environment";
+import type { LandingJudge } from "../world/landings.ts";
+import type { SimulatedPorts } from "../world/ports.ts";
+import type { SimulatedProcess } from "../world/process.ts";
+import type { Counters } from "./counters.ts";
+
+/** One write of a transaction; without a value it deletes. */
+export interface KeyWrite {
+  readonly key: string;
+  readonly value: string | undefined;
+}
+
+/** What a member says of itself. */
+export interface ClusterStatus {
+  /** True if it serves the others now. */
+  readonly isServing: boolean;
+  /** Newest term it knows. */
+  readonly term: bigint;
+}
+
+/** A member that has opened the volume. */
+export interface ClusterMember {
+  /** Resolves when the write is acknowledged. */
+  put(key: string, value: string): Promise<void>;
+  /** Resolves when the deletion is acknowledged; an absent key is no error. */
+  del(key: string): Promise<void>;
+  /** Writes several keys at once or none. */
+  transact(writes: readonly KeyWrite[]): Promise<void>;
+  get(key: string): Promise<string | undefined>;
+  /** All keys; each value was the key's at some moment during the call. */
+  scan(): Promise<ReadonlyMap<string, string>>;
+  /** Leaves the cluster. */
+  close(): Promise<void>;
+  status(): ClusterStatus | Promise<ClusterStatus>;
+}
+
+/** What a member is opened with. */
+export interface OpenOptions {
+  readonly ports: SimulatedPorts;
+  /** The process it runs in; whoever knows its identity on the volume sets `process.rid`. */
+  readonly process: SimulatedProcess;
+  readonly listenAddress: string;
+  readonly brokenRules: BrokenRules;
+}
+
+/** A cluster that a scenario can put to the test. One object serves one run. */
+export interface Cluster {
+  /** Bytes of the device that it wants. */
+  readonly deviceSizeBytes: bigint;
+  /** Makes a fresh volume. */
+  format(ports: SimulatedPorts): Promise<void>;
+  open(options: OpenOptions): Promise<ClusterMember>;
+  /** Judges each write that lands on the device. */
+  readonly judgeLanding?: LandingJudge;
+  /** Asked once everything is quiet: what is wrong with the whole, one complaint each. */
+  inspect?(): readonly string[];
+  /** Given once before the run, for events worth counting. */
+  useCounters?(counters: Counters): void;
+}

@@ -1,0 +1,26 @@
+/** What a run can find wrong. */
+export type ViolationType =
+  /** The history of a key has no order: an acknowledged write was lost, or a read was stale. */
+  | "not-linearizable"
+  /** The search for an order was given up: nobody knows. */
+  | "history-undecided"
+  /** A write landed where its writer was not entitled to write. */
+  | "landing"
+  /** An exception or a rejection that nobody handled, an invariant that broke. */
+  | "failure"
+  /** A call was refused with an error that no fault explains. */
+  | "unexpected-error"
+  /** A value came back that nobody can have written. */
+  | "damaged-value"
+  /** After everything was healed, something did not finish. */
+  | "no-progress"
+  /** After everything was healed, there was not exactly one server. */
+  | "servers"
+  /** The cluster's own inspection found something, e.g. a fork of the committed records. */
+  | "inspection";
+
+/** One thing that a run found wrong. */
+export interface Violation {
+  readonly type: ViolationType;
+  readonly message: string;
+}

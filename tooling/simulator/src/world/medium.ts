@@ -1,0 +1,130 @@
+/*
+ * The bytes of a device: what its volatile cache shows and what is on its medium.
+ *
+ * Pages are never changed in place; a write makes new ones. So a flush can remember in O(dirty pages) what it has to
+ * make durable, while later writes go on. A loss of power keeps, of each page that was not flushed, a random subset of
+ * its sectors in their new state and the rest in their durable state.
+ */
+import { BLOCK_BYTES } from "@holdfast/environment";
+import type { RandomStream } from "./random-stream.ts";
+
+/** The device writes this many bytes whole or not at all. */
+export const SECTOR_BYTES = 512;
+
+interface Page {
+  visible: Uint8Array;
+  durable: Uint8Array;
+  /** Rises with each write to the page. */
+  version: number;
+  /** The version that `durable` shows at least. */
+  durableVersion: number;
+}
+
+/** What a flush saw when it was submitted. */
+export interface FlushMark {
+  readonly pages: readonly { readonly page: Page; readonly bytes: Uint8Array; readonly version: number }[];
+  readonly generation: number;
+}
+
+const ZEROS = new Uint8Array(BLOCK_BYTES);
+
+/** Bytes in a volatile cache over a medium; offsets in bytes, multiples of {@link SECTOR_BYTES}. */
+export class Medium {
+  readonly #pages = new Map<number, Page>();
+  readonly #dirty = new Set<Page>();
+  #generation = 0;
+
+  /** Pages whose newest bytes would not surely survive a loss of power. */
+  get dirtyPageCount(): number {
+    return this.#dirty.size;
+  }
+
+  /** Fills `into` with what the device shows now. */
+  read(offset: number, into: Uint8Array): void {
+    let done = 0;
+    while (done < into.length) {
+      const at = (offset + done) % BLOCK_BYTES;
+      const count = Math.min(BLOCK_BYTES - at, into.length - done);
+      const page = this.#pages.get(Math.floor((offset + done) / BLOCK_BYTES));
+      into.set((page?.visible ?? ZEROS).subarray(at, at + count), done);
+      done += count;
+    }
+  }
+
+  /** Lands bytes in the cache or, if durable, on the medium. */
+  write(offset: number, bytes: Uint8Array, isDurable: boolean): void {
+    let done = 0;
+    while (done < bytes.length) {
+      const at = (offset + done) % BLOCK_BYTES;
+      const count = Math.min(BLOCK_BYTES - at, bytes.length - done);
+      this.#writePage(
+        Math.floor((offset + done) / BLOCK_BYTES),
+        at,
+        bytes.subarray(done, done + count),
+        isDurable,
+      );
+      done += count;
+    }
+  }
+
+  /** Remembers what a flush submitted now will have made durable when it completes. */
+  beginFlush(): FlushMark {
+    const pages = [...this.#dirty].map((page) => ({ page, bytes: page.visible, version: page.version }));
+    return { pages, generation: this.#generation };
+  }
+
+  /** Completes a flush; one that a loss of power overtook does nothing. */
+  completeFlush(mark: FlushMark): void {
+    if (mark.generation !== this.#generation) return;
+    for (const { page, bytes, version } of mark.pages) {
+      if (page.durableVersion >= version) continue;
+      page.durable = bytes;
+      page.durableVersion = version;
+      if (page.version === version) this.#dirty.delete(page);
+    }
+  }
+
+  /** Loses power: of what was not flushed, each sector survives or not. Returns how many pages were at stake. */
+  losePower(random: RandomStream): number {
+    const count = this.#dirty.size;
+    for (const page of this.#dirty) {
+      const fate = random.between(0, 2);
+      if (fate === 0) page.visible = page.durable;
+      if (fate === 1) page.visible = torn(page, random);
+      page.durable = page.visible;
+      page.durableVersion = page.version;
+    }
+    this.#dirty.clear();
+    this.#generation += 1;
+    return count;
+  }
+
+  #writePage(number: number, at: number, bytes: Uint8Array, isDurable: boolean): void {
+    let page = this.#pages.get(number);
+    if (page === undefined) {
+      page = { visible: ZEROS, durable: ZEROS, version: 0, durableVersion: 0 };
+      this.#pages.set(number, page);
+    }
+    const isWhole = bytes.length === BLOCK_BYTES;
+    const next = isWhole ? bytes.slice() : page.visible.slice();
+    if (!isWhole) next.set(bytes, at);
+    page.visible = next;
+    page.version += 1;
+    if (isDurable) {
+      // The cache may write back whenever it likes: the other dirty sectors of the page go along.
+      page.durable = next;
+      page.durableVersion = page.version;
+      this.#dirty.delete(page);
+    } else {
+      this.#dirty.add(page);
+    }
+  }
+}
+
+function torn(page: Page, random: RandomStream): Uint8Array {
+  const mixed = page.durable.slice();
+  for (let at = 0; at < BLOCK_BYTES; at += SECTOR_BYTES) {
+    if (random.chance(0.5)) mixed.set(page.visible.subarray(at, at + SECTOR_BYTES), at);
+  }
+  return mixed;
+}
