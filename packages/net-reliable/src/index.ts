@@ -1,1 +1,12 @@
-export {};
+export * from "./backoff.ts";
+export * from "./client-machine.ts";
+export * from "./codes.ts";
+export * from "./errors.ts";
+export * from "./greeting.ts";
+export * from "./limits.ts";
+export * from "./liveness.ts";
+export * from "./server-connection.ts";
+export * from "./server-machine.ts";
+export { DEFAULT_SESSION_LIMITS, Session } from "./session.ts";
+export type { Done, Respond, SessionEvents, SessionLimits } from "./session.ts";
+export * from "./timing.ts";

@@ -1,0 +1,24 @@
+import type { Cancel, Clock, Cryptography, Logger, Random, Transport } from "@holdfast/environment";
+import type { Done } from "@holdfast/net-reliable";
+
+/** What sessions need of the world. */
+export interface SessionPorts {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly cryptography: Cryptography;
+  readonly log: Logger;
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** Tells a caller that its call failed, never before the call returned; the result keeps it from being told. */
+export function failLater(done: Done, error: number): Cancel {
+  let isCancelled = false;
+  void Promise.resolve().then(() => {
+    if (!isCancelled) done(error, EMPTY);
+  });
+  return () => {
+    isCancelled = true;
+  };
+}

@@ -1,0 +1,212 @@
+/*
+ * What was sent and not yet acknowledged: frames kept as the bytes they are, in chunks, in order of seq.
+ *
+ * A frame is encoded once, into the chunk it is both sent from and sent again from; an acknowledgement drops whole
+ * chunks. So resending costs nothing per frame until it happens. A request may stay unanswered long after its frame
+ * was acknowledged, and a new server wants its body again: its chunk is then pinned, and if too many are, the bodies
+ * still wanted move out of the oldest one.
+ */
+import { invariant } from "@holdfast/environment";
+import { FRAME_HEADER_BYTES, type FrameHeader, writeFrame } from "@holdfast/wire-format";
+
+/** Where the body of an unanswered request is kept: in a chunk, or in bytes of its own. */
+export interface KeptBody {
+  chunk: Chunk | undefined;
+  bodyOffset: number;
+  bodyBytes: number;
+  ownBody: Uint8Array | undefined;
+}
+
+/** A run of encoded frames. */
+export interface Chunk {
+  readonly bytes: Uint8Array;
+  /** Bytes filled. */
+  end: number;
+  /** Bytes given to the connection. */
+  sent: number;
+  /** Seq of the last frame in it. */
+  lastSeq: number;
+  /** Bodies in it that are still wanted. */
+  wantedCount: number;
+  readonly wanted: KeptBody[];
+}
+
+const CHUNK_BYTES_MIN = 4 * 1024;
+const CHUNK_BYTES_MAX = 64 * 1024;
+const PINNED_MAX = 8;
+const SEQ_OFFSET = 8;
+const LENGTH_OFFSET = 4;
+
+/** The frames of one direction of a session. */
+export class Outbox {
+  readonly #chunks: Chunk[] = [];
+  readonly #pinned: Set<Chunk> = new Set();
+  #spare: Chunk | undefined;
+  #sendingIndex = 0;
+  #lastSeq = 0;
+  #acknowledgedSeq = 0;
+  #bytes = 0;
+
+  /** Seq of the newest frame. */
+  get lastSeq(): number {
+    return this.#lastSeq;
+  }
+
+  /** Greatest seq the peer has acknowledged. */
+  get acknowledgedSeq(): number {
+    return this.#acknowledgedSeq;
+  }
+
+  /** Bytes kept for resending, rounded up to chunks. */
+  get keptBytes(): number {
+    return this.#bytes;
+  }
+
+  /** True if there is something that {@link drain} would write. */
+  get hasUnsent(): boolean {
+    const chunk = this.#chunks[this.#sendingIndex];
+    return chunk !== undefined && (chunk.sent < chunk.end || this.#sendingIndex + 1 < this.#chunks.length);
+  }
+
+  /** Adds a frame, whose header carries {@link lastSeq} + 1, and returns the chunk that it ends. */
+  append(header: FrameHeader, body: Uint8Array): Chunk {
+    invariant(header.seq === this.#lastSeq + 1, "frames are numbered without gaps");
+    const length = FRAME_HEADER_BYTES + body.length;
+    let tail = this.#chunks.at(-1);
+    if (tail === undefined || tail.end + length > tail.bytes.length) {
+      tail = this.#newChunk(length, tail);
+      this.#chunks.push(tail);
+    }
+    tail.end = writeFrame(tail.bytes, tail.end, header, body);
+    tail.lastSeq = header.seq;
+    this.#bytes += length;
+    this.#lastSeq = header.seq;
+    return tail;
+  }
+
+  /** Remembers that the body of the frame just appended to `chunk` may be wanted again. */
+  keep(kept: KeptBody, chunk: Chunk, bodyBytes: number): void {
+    kept.chunk = chunk;
+    kept.bodyOffset = chunk.end - bodyBytes;
+    kept.bodyBytes = bodyBytes;
+    kept.ownBody = undefined;
+    chunk.wantedCount += 1;
+    chunk.wanted.push(kept);
+  }
+
+  /** The body is not wanted again. */
+  drop(kept: KeptBody): void {
+    const { chunk } = kept;
+    kept.ownBody = undefined;
+    if (chunk === undefined) return;
+    kept.chunk = undefined;
+    chunk.wantedCount -= 1;
+    if (chunk.wantedCount === 0 && this.#pinned.delete(chunk)) this.#recycle(chunk);
+  }
+
+  /** Moves the body into bytes of its own, so that it outlives its chunk. */
+  detach(kept: KeptBody): void {
+    const { chunk } = kept;
+    if (chunk === undefined) return;
+    const body = chunk.bytes.slice(kept.bodyOffset, kept.bodyOffset + kept.bodyBytes);
+    this.drop(kept);
+    kept.ownBody = body;
+  }
+
+  /** The peer has received everything up to `seq`, which is at most {@link lastSeq}. */
+  acknowledge(seq: number): void {
+    if (seq <= this.#acknowledgedSeq) return;
+    this.#acknowledgedSeq = seq;
+    let head = this.#chunks[0];
+    while (head !== undefined && head.lastSeq <= seq && this.#chunks.length > 1) {
+      this.#chunks.shift();
+      this.#sendingIndex = Math.max(0, this.#sendingIndex - 1);
+      this.#bytes -= head.end;
+      this.#retire(head);
+      head = this.#chunks[0];
+    }
+    if (head !== undefined && head.lastSeq <= seq && head.wantedCount === 0) {
+      this.#bytes -= head.end;
+      empty(head);
+    }
+  }
+
+  /** A new connection: everything behind {@link acknowledgedSeq} must be sent again. */
+  rewind(): void {
+    this.#sendingIndex = 0;
+    for (const chunk of this.#chunks) chunk.sent = 0;
+    const head = this.#chunks[0];
+    if (head === undefined) return;
+    const view = new DataView(head.bytes.buffer, head.bytes.byteOffset, head.bytes.byteLength);
+    while (head.sent < head.end && seqAt(view, head.sent) <= this.#acknowledgedSeq)
+      head.sent += FRAME_HEADER_BYTES + view.getUint32(head.sent + LENGTH_OFFSET, true);
+  }
+
+  /** Gives what is unsent to `write`, whole frames at a time, until that returns false. */
+  drain(write: (bytes: Uint8Array) => boolean): void {
+    for (;;) {
+      const chunk = this.#chunks[this.#sendingIndex];
+      if (chunk === undefined) return;
+      if (chunk.sent < chunk.end) {
+        const bytes = chunk.bytes.subarray(chunk.sent, chunk.end);
+        chunk.sent = chunk.end;
+        if (!write(bytes)) return;
+      }
+      if (this.#sendingIndex + 1 >= this.#chunks.length) return;
+      this.#sendingIndex += 1;
+    }
+  }
+
+  /** Forgets every frame and starts numbering at 1; bodies that are still wanted must have been detached. */
+  clear(): void {
+    invariant(
+      this.#pinned.size === 0 && this.#chunks.every(({ wantedCount }) => wantedCount === 0),
+      "no body is wanted from an outbox that is cleared",
+    );
+    this.#chunks.length = 0;
+    this.#sendingIndex = 0;
+    this.#lastSeq = 0;
+    this.#acknowledgedSeq = 0;
+    this.#bytes = 0;
+  }
+
+  #newChunk(length: number, tail: Chunk | undefined): Chunk {
+    if (this.#spare !== undefined && length <= this.#spare.bytes.length) {
+      const spare = this.#spare;
+      this.#spare = undefined;
+      return spare;
+    }
+    const grown = tail === undefined ? CHUNK_BYTES_MIN : Math.min(2 * tail.bytes.length, CHUNK_BYTES_MAX);
+    const bytes = new Uint8Array(Math.max(grown, length));
+    return { bytes, end: 0, sent: 0, lastSeq: 0, wantedCount: 0, wanted: [] };
+  }
+
+  #retire(chunk: Chunk): void {
+    if (chunk.wantedCount === 0) {
+      this.#recycle(chunk);
+      return;
+    }
+    this.#pinned.add(chunk);
+    if (this.#pinned.size <= PINNED_MAX) return;
+    const [oldest] = this.#pinned;
+    if (oldest === undefined) return;
+    for (const kept of oldest.wanted.slice()) if (kept.chunk === oldest) this.detach(kept);
+  }
+
+  /** Keeps one chunk of the usual size for the next need, so that a steady flow allocates none. */
+  #recycle(chunk: Chunk): void {
+    empty(chunk);
+    if (chunk.bytes.length === CHUNK_BYTES_MAX) this.#spare = chunk;
+  }
+}
+
+function empty(chunk: Chunk): void {
+  chunk.end = 0;
+  chunk.sent = 0;
+  chunk.wanted.length = 0;
+}
+
+function seqAt(view: DataView, offset: number): number {
+  const low = view.getUint32(offset + SEQ_OFFSET, true);
+  return view.getUint32(offset + SEQ_OFFSET + 4, true) * 2 ** 32 + low;
+}

@@ -1,0 +1,126 @@
+import { type Frame, FrameParser } from "@holdfast/wire-format";
+import { COMMAND_GREETING } from "./codes.ts";
+import { FirstFrame } from "./first-frame.ts";
+import { GREETING_FRAME_BYTES, challengeFrame } from "./greeting.ts";
+import type { Liveness } from "./liveness.ts";
+import type { Session } from "./session.ts";
+
+/** What becomes of a greeting: its answer, and the session if it was accepted. */
+export interface Reception {
+  readonly welcome: Uint8Array;
+  readonly accepted: { readonly rid: bigint; readonly session: Session } | undefined;
+}
+
+/** Decides about a greeting; told again by `opened` when the connection is ready to send. */
+export interface Receptionist {
+  receive(connection: ServerConnection, frame: Frame): Reception;
+  opened(connection: ServerConnection, rid: bigint): void;
+}
+
+/** One connection as the server sees it: greeting, then open, then ended. */
+export class ServerConnection {
+  /** When it was accepted, in milliseconds of the driver's clock. */
+  readonly acceptedAt: number;
+  /** The nonce of this connection. */
+  readonly nonce: Uint8Array;
+  readonly #receptionist: Receptionist;
+  readonly #liveness: Liveness;
+  #step: "greeting" | "open" | "refused" | "ended" = "greeting";
+  #first: FirstFrame | undefined = new FirstFrame(GREETING_FRAME_BYTES, COMMAND_GREETING);
+  #parser: FrameParser | undefined;
+  #unsent: Uint8Array | undefined;
+  #session: Session | undefined;
+  #rid = 0n;
+
+  constructor(receptionist: Receptionist, nonce: Uint8Array, liveness: Liveness, now: number) {
+    this.#receptionist = receptionist;
+    this.nonce = nonce;
+    this.#liveness = liveness;
+    this.acceptedAt = now;
+    this.#unsent = challengeFrame(nonce);
+  }
+
+  /** The member at the other end; 0 before its greeting is accepted. */
+  get rid(): bigint {
+    return this.#rid;
+  }
+
+  /** True between an accepted greeting and the end. */
+  get isOpen(): boolean {
+    return this.#step === "open";
+  }
+
+  /** True if the greeting was refused: close the connection after what is unsent. */
+  get isRefused(): boolean {
+    return this.#step === "refused";
+  }
+
+  /** When to beat and when the peer is dead. */
+  get liveness(): Liveness {
+    return this.#liveness;
+  }
+
+  /**
+   * Takes the connection's next bytes; ignores them once it has ended.
+   *
+   * @throws {@link SessionError}, FrameError: the connection must be cut.
+   */
+  receive(bytes: Uint8Array, now: number): void {
+    this.#liveness.heard(now);
+    let offset = 0;
+    if (this.#first !== undefined && this.#step === "greeting") {
+      offset = this.#first.take(bytes);
+      const frame = this.#first.frame();
+      if (frame === undefined) return;
+      this.#first = undefined;
+      this.#greet(frame);
+    }
+    const session = this.#session;
+    if (session === undefined || this.#parser === undefined || offset === bytes.length) return;
+    this.#parser.push(offset === 0 ? bytes : bytes.subarray(offset), (frame) => {
+      if (this.#step === "open") session.receive(frame);
+      return this.#step === "open";
+    });
+  }
+
+  /** Gives unsent bytes to `write` until that returns false. */
+  drain(write: (bytes: Uint8Array) => boolean, now: number): void {
+    if (this.#unsent !== undefined) {
+      write(this.#unsent);
+      this.#unsent = undefined;
+    }
+    if (this.#session?.hasOutput !== true) return;
+    this.#liveness.sent(now);
+    this.#session.drain(write);
+  }
+
+  /** The frame to send when {@link liveness} wants a heartbeat. */
+  heartbeat(): Uint8Array {
+    return this.#session === undefined ? new Uint8Array(0) : this.#session.heartbeat();
+  }
+
+  /** Takes nothing in any more. */
+  end(): void {
+    this.#step = "ended";
+  }
+
+  /** Takes nothing in and sends nothing any more: its session lives on elsewhere. */
+  detach(): void {
+    this.#step = "ended";
+    this.#session = undefined;
+  }
+
+  #greet(frame: Frame): void {
+    const { welcome, accepted } = this.#receptionist.receive(this, frame);
+    this.#unsent = welcome;
+    if (accepted === undefined) {
+      this.#step = "refused";
+      return;
+    }
+    this.#rid = accepted.rid;
+    this.#session = accepted.session;
+    this.#parser = new FrameParser();
+    this.#step = "open";
+    this.#receptionist.opened(this, accepted.rid);
+  }
+}

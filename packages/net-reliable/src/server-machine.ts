@@ -1,0 +1,305 @@
+/*
+ * The server's side: a session per member, over at most one connection each.
+ *
+ * Who is let in, by the term the member greets with (ours is T):
+ *
+ *   0 or below T   fresh session; if one is there already, its welcome was lost before the member could use it
+ *   T              its session goes on; without one the member was forgotten: refused, unless it is leaving
+ *   above T        refused: this server is superseded
+ *
+ * The session moves from an older connection to a newer one in one step (N2, N6), with everything owed, because
+ * answers are given to the session and not to a connection (N1).
+ */
+import { type Cancel, type Cryptography, invariant } from "@holdfast/environment";
+import type { Frame } from "@holdfast/wire-format";
+import { REFUSAL } from "./codes.ts";
+import {
+  Greeting,
+  decodeGreetingPart,
+  PROTOCOL_VERSION,
+  type SessionIdentity,
+  isGreetingProven,
+  welcomeFrame,
+} from "./greeting.ts";
+import { EVICTED_MAX, GREETING_CONNECTIONS_MAX, SESSIONS_MAX } from "./limits.ts";
+import { Liveness } from "./liveness.ts";
+import { type Reception, ServerConnection } from "./server-connection.ts";
+import { type Done, type Respond, Session, type SessionLimits } from "./session.ts";
+import type { SessionTiming } from "./timing.ts";
+
+/** What a server is. */
+export interface ServerMachineConfig {
+  readonly identity: SessionIdentity;
+  /** Term of this server, at least 1. */
+  readonly term: bigint;
+  readonly timing: SessionTiming;
+  readonly cryptography: Cryptography;
+  readonly sessionsMax?: number;
+  readonly greetingConnectionsMax?: number;
+  readonly limits?: SessionLimits;
+}
+
+/** A proven greeting, as far as it concerns the layer above. */
+export interface PeerGreeting {
+  readonly rid: bigint;
+  readonly term: bigint;
+  readonly isVoter: boolean;
+  readonly isLeaving: boolean;
+}
+
+/** Why a connection ends by our doing. */
+export type EndReason =
+  | "replaced"
+  | "forgotten"
+  | "evicted"
+  | "silent"
+  | "slow-greeter"
+  | "crowded"
+  | "overflowed";
+
+/** What a server tells its owner. */
+export interface ServerMachineEvents {
+  /** Last word about a greeting that is otherwise in order: 0 or a refusal code. */
+  admit(greeting: PeerGreeting): number;
+  /** A member asks; see `SessionEvents.request`. */
+  request(rid: bigint, command: number, body: Uint8Array, respond: Respond): void;
+  /** The member is connected and was not before. */
+  up(rid: bigint): void;
+  /** The member is not connected any more; its session is kept. */
+  down(rid: bigint): void;
+  /** The member has been away for `forgetMs`; its session is still kept. Told once per absence. */
+  expired(rid: bigint): void;
+  /** A greeting was refused. */
+  refused(rid: bigint, code: number): void;
+  /** The connection has something to {@link ServerConnection.drain}. */
+  output(connection: ServerConnection): void;
+  /** Close the connection: `forgotten` after what is unsent, all others at once. */
+  end(connection: ServerConnection, reason: EndReason): void;
+}
+
+interface Peer {
+  readonly rid: bigint;
+  readonly session: Session;
+  attempt: number;
+  connection: ServerConnection | undefined;
+  awaySince: number;
+  isExpired: boolean;
+}
+
+/** All sessions of one server. */
+export class ServerMachine {
+  readonly #config: ServerMachineConfig;
+  readonly #events: ServerMachineEvents;
+  readonly #peers: Map<bigint, Peer> = new Map();
+  readonly #greeting: Set<ServerConnection> = new Set();
+  readonly #evicted: Set<bigint> = new Set();
+
+  constructor(config: ServerMachineConfig, events: ServerMachineEvents) {
+    if (config.term < 1n) throw new RangeError(`a server's term is at least 1, not ${config.term}`);
+    this.#config = config;
+    this.#events = events;
+  }
+
+  /** Sessions held, connected or not. */
+  get sessionsCount(): number {
+    return this.#peers.size;
+  }
+
+  /** Connections that have not greeted yet. */
+  get greetingCount(): number {
+    return this.#greeting.size;
+  }
+
+  /** A connection came in; `nonce` is random and used once. */
+  accept(nonce: Uint8Array, now: number): ServerConnection {
+    if (this.#greeting.size >= (this.#config.greetingConnectionsMax ?? GREETING_CONNECTIONS_MAX)) {
+      const [oldest] = this.#greeting;
+      if (oldest !== undefined) this.#end(oldest, "crowded");
+    }
+    const connection = new ServerConnection(
+      {
+        receive: (from, frame) => this.#receive(from, frame),
+        opened: (from, rid) => this.#opened(from, rid),
+      },
+      nonce,
+      new Liveness(this.#config.timing, now),
+      now,
+    );
+    this.#greeting.add(connection);
+    return connection;
+  }
+
+  /** The connection is gone. */
+  ended(connection: ServerConnection, now: number): void {
+    this.#greeting.delete(connection);
+    connection.end();
+    const peer = this.#peers.get(connection.rid);
+    if (peer === undefined || peer.connection !== connection) return;
+    peer.connection = undefined;
+    peer.awaySince = now;
+    peer.isExpired = false;
+    this.#events.down(peer.rid);
+  }
+
+  /** To be called every `heartbeatMs`: ends what is dead, slow or overflowed, and returns who needs a heartbeat. */
+  tick(now: number): readonly ServerConnection[] {
+    const { greetingTimeoutMs, forgetMs } = this.#config.timing;
+    for (const connection of this.#greeting) {
+      if (now - connection.acceptedAt >= greetingTimeoutMs) this.#end(connection, "slow-greeter");
+    }
+    const beating: ServerConnection[] = [];
+    for (const peer of this.#peers.values()) {
+      const { connection } = peer;
+      if (peer.session.isOverflowed) this.#dropOverflowed(peer);
+      else if (connection === undefined) {
+        if (peer.isExpired || now - peer.awaySince < forgetMs) continue;
+        peer.isExpired = true;
+        this.#events.expired(peer.rid);
+      } else {
+        const verdict = connection.liveness.tick(now);
+        if (verdict === "beat") beating.push(connection);
+        if (verdict !== "dead") continue;
+        this.#events.end(connection, "silent");
+        this.ended(connection, now);
+      }
+    }
+    return beating;
+  }
+
+  /** Sends a request to a member, connected or not; undefined when it has no session or a limit forbids it. */
+  call(rid: bigint, command: number, body: Uint8Array, done: Done): Cancel | undefined {
+    return this.#peers.get(rid)?.session.call(command, body, done);
+  }
+
+  /** True if the member has a session. */
+  has(rid: bigint): boolean {
+    return this.#peers.has(rid);
+  }
+
+  /** True if the member has a connection. */
+  isConnected(rid: bigint): boolean {
+    return this.#peers.get(rid)?.connection !== undefined;
+  }
+
+  /** Drops the member's session after a farewell; answers already given still go out. Calls to it are aborted. */
+  forget(rid: bigint): void {
+    this.#drop(rid, "forgotten");
+  }
+
+  /** Drops the member's session and refuses it from now on. */
+  evict(rid: bigint): void {
+    this.#evicted.add(rid);
+    if (this.#evicted.size > EVICTED_MAX) {
+      const [oldest] = this.#evicted;
+      if (oldest !== undefined) this.#evicted.delete(oldest);
+    }
+    this.#drop(rid, "evicted");
+  }
+
+  /** Ends all sessions: calls to members are aborted. */
+  close(): void {
+    for (const rid of this.#peers.keys()) this.#drop(rid, "forgotten");
+    for (const connection of this.#greeting) this.#end(connection, "forgotten");
+  }
+
+  #drop(rid: bigint, reason: EndReason): void {
+    const peer = this.#peers.get(rid);
+    if (peer === undefined) return;
+    this.#peers.delete(rid);
+    if (peer.connection !== undefined) this.#end(peer.connection, reason);
+    peer.session.close();
+  }
+
+  #dropOverflowed(peer: Peer): void {
+    const wasConnected = peer.connection !== undefined;
+    this.#drop(peer.rid, "overflowed");
+    if (wasConnected) this.#events.down(peer.rid);
+  }
+
+  #end(connection: ServerConnection, reason: EndReason): void {
+    this.#greeting.delete(connection);
+    connection.end();
+    this.#events.end(connection, reason);
+  }
+
+  #receive(connection: ServerConnection, frame: Frame): Reception {
+    this.#greeting.delete(connection);
+    const greeting = decodeGreetingPart(Greeting, frame.body);
+    const refusal = this.#judge(connection, greeting, frame.body);
+    const known = this.#peers.get(greeting.rid);
+    const { identity, term, cryptography } = this.#config;
+    const nonces = { client: greeting.nonce, server: connection.nonce };
+    if (refusal !== 0) {
+      this.#events.refused(greeting.rid, refusal);
+      const welcome = { refusal, term, recvSeq: 0, isFresh: false };
+      return { welcome: welcomeFrame(welcome, nonces, identity.key, cryptography), accepted: undefined };
+    }
+    const peer = known ?? this.#newPeer(greeting.rid);
+    const isResumed = known !== undefined && greeting.term === term;
+    peer.session.connected(isResumed ? greeting.recvSeq : 0);
+    peer.attempt = greeting.attempt;
+    const welcome = {
+      refusal: 0,
+      term,
+      recvSeq: peer.session.receivedSeq,
+      isFresh: known === undefined,
+    };
+    return {
+      welcome: welcomeFrame(welcome, nonces, identity.key, cryptography),
+      accepted: { rid: peer.rid, session: peer.session },
+    };
+  }
+
+  /** The steal: from one statement to the next the session belongs to the newer connection. */
+  #opened(connection: ServerConnection, rid: bigint): void {
+    const peer = this.#peers.get(rid);
+    invariant(peer !== undefined, "an accepted member has a session");
+    const older = peer.connection;
+    peer.connection = connection;
+    if (older === undefined) {
+      this.#events.up(rid);
+    } else {
+      older.detach();
+      this.#events.end(older, "replaced");
+    }
+  }
+
+  /** 0 if the greeting is accepted, else why not; from the cheapest check to the dearest. */
+  #judge(connection: ServerConnection, greeting: Greeting, body: Uint8Array): number {
+    const { identity, term, cryptography, sessionsMax } = this.#config;
+    if (greeting.version !== PROTOCOL_VERSION) return REFUSAL.WRONG_VERSION;
+    if (greeting.fsid !== identity.fsid) return REFUSAL.WRONG_VOLUME;
+    if (!isGreetingProven(body, connection.nonce, identity.key, cryptography)) return REFUSAL.BAD_PROOF;
+    if (greeting.formatHash !== identity.formatHash) return REFUSAL.WRONG_FORMAT;
+    if (greeting.rid === 0n) return REFUSAL.BAD_GREETING;
+    if (this.#evicted.has(greeting.rid)) return REFUSAL.EVICTED;
+    if (greeting.term > term) return REFUSAL.STALE_TERM;
+    const peer = this.#peers.get(greeting.rid);
+    if (peer !== undefined) {
+      if (greeting.attempt <= peer.attempt) return REFUSAL.OLD_ATTEMPT;
+      // Whoever has not learnt our term cannot have sent us a frame.
+      if (greeting.term !== term && peer.session.receivedSeq > 0) return REFUSAL.BAD_GREETING;
+    } else {
+      if (greeting.term === term && !greeting.isLeaving) return REFUSAL.FORGOTTEN;
+      if (this.#peers.size >= (sessionsMax ?? SESSIONS_MAX)) return REFUSAL.SERVER_FULL;
+    }
+    const { rid, isVoter, isLeaving } = greeting;
+    return this.#events.admit({ rid, term: greeting.term, isVoter, isLeaving });
+  }
+
+  #newPeer(rid: bigint): Peer {
+    const session = new Session(
+      {
+        request: (command, body, respond) => this.#events.request(rid, command, body, respond),
+        output: () => {
+          if (peer.connection !== undefined) this.#events.output(peer.connection);
+        },
+      },
+      false,
+      this.#config.limits,
+    );
+    const peer: Peer = { rid, session, attempt: 0, connection: undefined, awaySince: 0, isExpired: false };
+    this.#peers.set(rid, peer);
+    return peer;
+  }
+}
