@@ -1,0 +1,195 @@
+/*
+ * A table of items in memory: the memtable, and each generation of the read cache.
+ *
+ * Rows stand in typed arrays, values in an arena of chunks, both only ever appended to: writing a key again makes
+ * a new row and the old one stays what it was. That makes a snapshot of the table one number (its row count) and
+ * makes every view that was handed out stay true. An open-addressing hash (linear probing, at most half full)
+ * finds the newest row of a key. About 60 bytes per row beside the value; nothing is allocated per item except
+ * when an array grows.
+ */
+import { KEY_BYTES, type Key, type KeyRange } from "@holdfast/wire-format";
+import { RowOrder } from "./row-order.ts";
+import { TableCursor } from "./table-cursor.ts";
+
+/** Bytes in a chunk of the arena: four of the longest values, so that little is lost at its end. */
+export const ARENA_CHUNK_BYTES = 262_144;
+
+/** Bytes in the longest value of an item. */
+export const ITEM_VALUE_BYTES_MAX = 65_536;
+
+/** Bytes that a row takes beside its value: key, seq, place and length of the value, hash, two slots. */
+export const ROW_BYTES: number = KEY_BYTES + 8 + 4 + 4 + 4 + 8;
+
+const ROWS_FIRST = 16;
+const NO_VALUE = 0xffff_ffff;
+
+/** Items by key, the newest version of each found by hash, all in order on request. */
+export class ItemTable {
+  #count = 0;
+  #keys: Uint8Array = new Uint8Array(ROWS_FIRST * KEY_BYTES);
+  #seqs: BigUint64Array = new BigUint64Array(ROWS_FIRST);
+  /** Place of the value: chunk number * ARENA_CHUNK_BYTES + offset in it. */
+  #places: Float64Array = new Float64Array(ROWS_FIRST);
+  #lengths: Uint32Array = new Uint32Array(ROWS_FIRST);
+  #hashes: Int32Array = new Int32Array(ROWS_FIRST);
+  /** Row number + 1 of the newest row, 0 = free. */
+  #slots: Uint32Array = new Uint32Array(2 * ROWS_FIRST);
+  readonly #chunks: Uint8Array[] = [];
+  #chunkUsedBytes = 0;
+  #arenaBytes = 0;
+  readonly #order: RowOrder = new RowOrder();
+
+  /** Rows written, older versions of a key included. */
+  get rowCount(): number {
+    return this.#count;
+  }
+
+  /** Bytes that rows and values take. */
+  get sizeBytes(): number {
+    return this.#count * ROW_BYTES + this.#arenaBytes;
+  }
+
+  /**
+   * Writes an item: a new row, newest of its key.
+   *
+   * @param value - At most {@link ITEM_VALUE_BYTES_MAX}, copied; undefined for a tombstone.
+   * @throws RangeError when the value is longer.
+   */
+  put(key: Key, seq: bigint, value: Uint8Array | undefined): void {
+    if (this.#count === this.#seqs.length) this.#grow();
+    const row = this.#count;
+    const hash = hashKey(key);
+    this.#keys.set(key, row * KEY_BYTES);
+    this.#seqs[row] = seq;
+    this.#hashes[row] = hash;
+    this.#lengths[row] = value === undefined ? NO_VALUE : value.length;
+    this.#places[row] = value === undefined ? 0 : this.#store(value);
+    this.#slots[this.#slotOf(key, hash)] = row + 1;
+    this.#count = row + 1;
+  }
+
+  /** The newest row of `key`, −1 if there is none. */
+  find(key: Key): number {
+    return (this.#slots[this.#slotOf(key, hashKey(key))] as number) - 1;
+  }
+
+  /** The key of a row: a view, true for ever. */
+  keyAt(row: number): Key {
+    return this.#keys.subarray(row * KEY_BYTES, (row + 1) * KEY_BYTES);
+  }
+
+  /** The `seq` of a row. */
+  seqAt(row: number): bigint {
+    return this.#seqs[row] ?? 0n;
+  }
+
+  /** The value of a row: a view, true for ever; undefined for a tombstone. */
+  valueAt(row: number): Uint8Array | undefined {
+    const length = this.#lengths[row] ?? NO_VALUE;
+    if (length === NO_VALUE) return undefined;
+    const place = this.#places[row] ?? 0;
+    const offset = place % ARENA_CHUNK_BYTES;
+    return this.#chunks[Math.floor(place / ARENA_CHUNK_BYTES)]?.subarray(offset, offset + length);
+  }
+
+  /** True if a row's key lies in `range`. */
+  hasIn(range: KeyRange): boolean {
+    return this.cursor(range, false).nextSync();
+  }
+
+  /**
+   * A cursor over the items of `range` as they are now: later writes do not show in it. Costs the sorting of the
+   * rows that were written since the last cursor.
+   */
+  cursor(range: KeyRange, isReverse: boolean): TableCursor {
+    return new TableCursor(this, this.#keys, this.#order.runs(this.#keys, this.#count), range, isReverse);
+  }
+
+  /** The same for the whole table, in one run, for writing it out. */
+  wholeCursor(range: KeyRange): TableCursor {
+    return new TableCursor(this, this.#keys, [this.#order.settle(this.#keys, this.#count)], range, false);
+  }
+
+  #slotOf(key: Key, hash: number): number {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let slot = hash & mask;
+    for (;;) {
+      const row = (slots[slot] as number) - 1;
+      if (row < 0 || (this.#hashes[row] === hash && this.#isKeyOf(row, key))) return slot;
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  #isKeyOf(row: number, key: Key): boolean {
+    const keys = this.#keys;
+    const offset = row * KEY_BYTES;
+    for (let index = KEY_BYTES - 1; index >= 0; index -= 1)
+      if (keys[offset + index] !== key[index]) return false;
+    return true;
+  }
+
+  #store(value: Uint8Array): number {
+    if (value.length > ITEM_VALUE_BYTES_MAX)
+      throw new RangeError(`a value has at most ${ITEM_VALUE_BYTES_MAX} bytes, not ${value.length}`);
+    let chunk = this.#chunks.at(-1);
+    if (chunk === undefined || this.#chunkUsedBytes + value.length > chunk.length) {
+      chunk = this.#newChunk(value.length);
+      this.#chunkUsedBytes = 0;
+    }
+    const place = (this.#chunks.length - 1) * ARENA_CHUNK_BYTES + this.#chunkUsedBytes;
+    chunk.set(value, this.#chunkUsedBytes);
+    this.#chunkUsedBytes += value.length;
+    return place;
+  }
+
+  /** Small tables get small chunks, so that a thousand of them do not take 64 MiB. */
+  #newChunk(neededBytes: number): Uint8Array {
+    const doubled = Math.max(1024, this.#arenaBytes);
+    const chunk = new Uint8Array(Math.min(ARENA_CHUNK_BYTES, Math.max(neededBytes, doubled)));
+    this.#chunks.push(chunk);
+    this.#arenaBytes += chunk.length;
+    return chunk;
+  }
+
+  #grow(): void {
+    const capacity = 2 * this.#seqs.length;
+    this.#keys = grown(this.#keys, new Uint8Array(capacity * KEY_BYTES));
+    this.#seqs = grown(this.#seqs, new BigUint64Array(capacity));
+    this.#places = grown(this.#places, new Float64Array(capacity));
+    this.#lengths = grown(this.#lengths, new Uint32Array(capacity));
+    this.#hashes = grown(this.#hashes, new Int32Array(capacity));
+    const slots = new Uint32Array(2 * capacity);
+    const mask = slots.length - 1;
+    for (const entry of this.#slots) {
+      if (entry === 0) continue;
+      let slot = (this.#hashes[entry - 1] as number) & mask;
+      while (slots[slot] !== 0) slot = (slot + 1) & mask;
+      slots[slot] = entry;
+    }
+    this.#slots = slots;
+  }
+}
+
+function grown<A extends { set(from: A): void }>(from: A, into: A): A {
+  into.set(from);
+  return into;
+}
+
+/** Four bytes a step, mixed as MurmurHash3 (Appleby, public domain) does. */
+function hashKey(key: Key): number {
+  let hash = 0;
+  for (let index = 0; index < KEY_BYTES; index += 4) {
+    const word =
+      (key[index] as number) |
+      ((key[index + 1] as number) << 8) |
+      ((key[index + 2] as number) << 16) |
+      ((key[index + 3] as number) << 24);
+    const mixed = Math.imul(word, 0xcc9e2d51);
+    hash ^= Math.imul((mixed << 15) | (mixed >>> 17), 0x1b873593);
+    hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64) | 0;
+  }
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
+}

@@ -1,0 +1,74 @@
+/*
+ * What an item store needs of its member: a device, locks, space, the manifest, and two things of the server, the
+ * check after a journal write and the recording of segments.
+ */
+import type { BlockDevice, BrokenRules, Clock, Random } from "@holdfast/environment";
+import type { LockMode } from "@holdfast/lock-protocol";
+import type { SegmentRef } from "@holdfast/segment";
+import type { Key, KeyRange } from "@holdfast/wire-format";
+
+/** A lock that is held until it is released. */
+export interface StoreLockHold {
+  /** The grant's number: the `seq` of what is written under it. */
+  readonly writeSeq: bigint;
+  release(): void;
+}
+
+/** Cluster locks on key ranges. Holders at one member do not exclude each other; the store orders them itself. */
+export interface StoreLocks {
+  /** The lock if this member has it already; no message, no wait. */
+  tryAcquire(range: KeyRange, mode: LockMode): StoreLockHold | undefined;
+  /** The lock, asked for if need be. Once it resolves, the manifest is at least as new as the grant. */
+  acquire(range: KeyRange, mode: LockMode, signal?: AbortSignal): Promise<StoreLockHold>;
+}
+
+/** A run of blocks. */
+export interface StoreExtent {
+  /** Number of the first block. */
+  readonly start: bigint;
+  readonly lengthBlocks: number;
+}
+
+/** The member's own free blocks. */
+export interface StoreSpace {
+  /** Takes a run of `blocks` blocks, or fewer if no such run is free, or more. */
+  take(blocks: number): Promise<StoreExtent>;
+  /** Gives blocks back that nothing refers to and no write is in flight to. */
+  put(extent: StoreExtent): void;
+}
+
+/** The segments of one manifest, immutable. */
+export interface StoreManifestView {
+  /** Segments that may hold `key`, newest first: level 0 by order, then one of each deeper level. */
+  sourcesFor(key: Key): readonly SegmentRef[];
+  /** Segments that share a key with `range`, newest first; those of one deeper level in key order. */
+  sourcesIn(range: KeyRange): readonly SegmentRef[];
+}
+
+/** What the world gives an item store. */
+export interface StorePorts {
+  readonly device: BlockDevice;
+  readonly fsid: bigint;
+  /** This member. */
+  readonly rid: bigint;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly locks: StoreLocks;
+  readonly space: StoreSpace;
+  /** The newest committed manifest that this member knows. */
+  manifest(): { readonly version: bigint; readonly view: StoreManifestView };
+  /** Fetches the newest committed manifest from the server. */
+  refreshManifest(): Promise<void>;
+  /**
+   * The read half of announce-then-read after a journal write: resolves if this member was not evicted before the
+   * write was done; waits through a fail-over. A rejection ends the store.
+   */
+  checkCommitted(): Promise<void>;
+  /** Commits level-0 segments and the epoch that they hold, exactly once; afterwards {@link manifest} has them. */
+  recordSegments(segments: readonly SegmentRef[], journalEpoch: bigint): Promise<void>;
+  /** Identity for a new segment; rises. */
+  nextSegmentId(): bigint;
+  /** The server's term, for the seals of what is written. */
+  term(): bigint;
+  readonly brokenRules: BrokenRules;
+}

@@ -1,0 +1,469 @@
+/*
+ * A small world for item stores: a device in memory, one server that knows manifest and space, and locks with real
+ * conflicts between members. Everything is complete for what it is; nothing pretends.
+ */
+import {
+  BLOCK_BYTES,
+  type BlockDevice,
+  type BrokenRules,
+  type Clock,
+  DeviceError,
+  NO_BROKEN_RULES,
+  type Random,
+  type WriteOptions,
+  blockOffset,
+} from "@holdfast/environment";
+import { type LockMode, covers } from "@holdfast/lock-protocol";
+import { SegmentReader, type SegmentRef, SegmentWriter, mergeCursors } from "@holdfast/segment";
+import {
+  FIRST_KEY,
+  type Key,
+  type KeyRange,
+  LAST_KEY,
+  compareBytes,
+  rangesOverlap,
+  toHex,
+} from "@holdfast/wire-format";
+import {
+  ItemStore,
+  type ItemStoreOptions,
+  type JournalRegion,
+  type StoreExtent,
+  type StoreLockHold,
+  type StoreLocks,
+  type StoreManifestView,
+  type StorePorts,
+  replayJournal,
+  userKey,
+  writeSegments,
+} from "../src/index.ts";
+
+export const FSID = 0x1234n;
+export const DATASET = 7n;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** The bytes of a text. */
+export function text(value: string): Uint8Array {
+  return encoder.encode(value);
+}
+
+/** The text of some bytes. */
+export function fromText(value: Uint8Array | undefined): string | undefined {
+  return value === undefined ? undefined : decoder.decode(value);
+}
+
+/** A user key of the test's dataset. */
+export function key(name: string): Key {
+  return userKey(DATASET, text(name));
+}
+
+/** Blocks in memory; writes can be watched and made to fail. */
+export class MemoryDevice implements BlockDevice {
+  readonly url = "memory:test";
+  readonly sectorBytes = BLOCK_BYTES;
+  readonly isLocal = true;
+  readonly bytes: Uint8Array;
+  /** Called before each write takes effect; what it throws fails the write, which then has no effect. */
+  onWrite: (block: bigint, bytes: Uint8Array, options: WriteOptions) => void = () => {};
+  /** Called before each read; may wait. */
+  onRead: (block: bigint) => Promise<void> | void = () => {};
+
+  constructor(sizeBytes: number) {
+    this.bytes = new Uint8Array(sizeBytes);
+  }
+
+  get sizeBytes(): bigint {
+    return BigInt(this.bytes.length);
+  }
+
+  async read(offsetBytes: bigint, into: Uint8Array): Promise<void> {
+    await this.onRead(offsetBytes / BigInt(BLOCK_BYTES));
+    await Promise.resolve();
+    into.set(this.bytes.subarray(Number(offsetBytes), Number(offsetBytes) + into.length));
+  }
+
+  async write(offsetBytes: bigint, bytes: Uint8Array, options: WriteOptions): Promise<void> {
+    await Promise.resolve();
+    try {
+      this.onWrite(offsetBytes / BigInt(BLOCK_BYTES), bytes, options);
+    } catch (cause) {
+      const facts = { device: this.url, offsetBytes, lengthBytes: bytes.length };
+      throw new DeviceError("ERR_HOLDFAST_DEVICE_WRITE", "the write failed", facts, { cause });
+    }
+    this.bytes.set(bytes, Number(offsetBytes));
+  }
+
+  async flush(): Promise<void> {}
+
+  async close(): Promise<void> {}
+}
+
+/** Time that passes only when somebody waits for it. */
+export class WaitingClock implements Clock {
+  #nowMs = 0;
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  wallMs(): number {
+    return this.#nowMs;
+  }
+
+  at(deadlineMs: number, action: () => void): () => void {
+    const handle = setImmediate(() => {
+      this.#nowMs = Math.max(this.#nowMs, deadlineMs);
+      action();
+    });
+    return () => clearImmediate(handle);
+  }
+
+  yield(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** xorshift32, from a seed. */
+export class SeededRandom implements Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed | 1;
+  }
+
+  u32(): number {
+    let x = this.#state;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.#state = x;
+    return x >>> 0;
+  }
+
+  u64(): bigint {
+    return (BigInt(this.u32()) << 32n) | BigInt(this.u32());
+  }
+
+  bytes(count: number): Uint8Array {
+    return Uint8Array.from({ length: count }, () => this.u32() & 0xff);
+  }
+}
+
+class View implements StoreManifestView {
+  readonly #newestFirst: readonly SegmentRef[];
+
+  constructor(refs: readonly SegmentRef[]) {
+    this.#newestFirst = [...refs].sort(
+      (a, b) =>
+        a.level - b.level || (a.level === 0 ? Number(b.order - a.order) : compareBytes(a.first, b.first)),
+    );
+  }
+
+  sourcesFor(key: Key): readonly SegmentRef[] {
+    return this.sourcesIn({ start: key, end: key });
+  }
+
+  sourcesIn(range: KeyRange): readonly SegmentRef[] {
+    return this.#newestFirst.filter(({ first, last }) => rangesOverlap({ start: first, end: last }, range));
+  }
+}
+
+interface Manifest {
+  readonly version: bigint;
+  readonly refs: readonly SegmentRef[];
+  readonly view: View;
+}
+
+/** The server: manifest, space, segment ids, recorded epochs, evictions. */
+export class Server {
+  readonly device: MemoryDevice;
+  readonly clock: Clock = new WaitingClock();
+  manifest: Manifest = { version: 1n, refs: [], view: new View([]) };
+  readonly recordedEpochs: Map<bigint, bigint> = new Map();
+  readonly evicted: Set<bigint> = new Set();
+  readonly locks: Locks = new Locks();
+  #free: StoreExtent[];
+  #segmentCount = 0n;
+  #orderCount = 0n;
+
+  constructor(sizeBytes: number = 48 * 1024 * 1024) {
+    this.device = new MemoryDevice(sizeBytes);
+    this.#free = [{ start: 1n, lengthBlocks: sizeBytes / BLOCK_BYTES - 1 }];
+  }
+
+  take(blocks: number): StoreExtent {
+    const found = this.#free.find(({ lengthBlocks }) => lengthBlocks >= blocks) ?? this.#free[0];
+    if (found === undefined) throw new Error("the test's device is full");
+    this.#free = this.#free.filter((extent) => extent !== found);
+    const lengthBlocks = Math.min(blocks, found.lengthBlocks);
+    if (lengthBlocks < found.lengthBlocks)
+      this.put({
+        start: found.start + BigInt(lengthBlocks),
+        lengthBlocks: found.lengthBlocks - lengthBlocks,
+      });
+    return { start: found.start, lengthBlocks };
+  }
+
+  /** Freed space is used again as soon as possible, so that stale readers are found out. */
+  put(extent: StoreExtent): void {
+    this.#free.unshift(extent);
+  }
+
+  nextSegmentId(): bigint {
+    this.#segmentCount += 1n;
+    return this.#segmentCount;
+  }
+
+  record(segments: readonly SegmentRef[], rid: bigint, epoch: bigint): void {
+    this.recordedEpochs.set(rid, epoch);
+    const refs = segments.map((ref) => {
+      this.#orderCount += 1n;
+      return { ...ref, order: this.#orderCount };
+    });
+    this.#publish([...this.manifest.refs, ...refs]);
+  }
+
+  /** Merges all segments into level 1 and overwrites the space of the old ones. */
+  async compact(): Promise<void> {
+    const { refs, view } = this.manifest;
+    if (refs.length === 0) return;
+    const whole = { start: FIRST_KEY, end: LAST_KEY };
+    const readers = await Promise.all(
+      view.sourcesIn(whole).map((ref) => SegmentReader.open(this.device, FSID, ref)),
+    );
+    const merged = mergeCursors(
+      readers.map((reader) => reader.cursor(whole)),
+      { dropTombstones: true },
+    );
+    const outputs: SegmentRef[] = [];
+    let hasItem = await merged.next();
+    while (hasItem) {
+      const writer = new SegmentWriter({
+        device: this.device,
+        fsid: FSID,
+        writer: 1n,
+        term: 1n,
+        id: this.nextSegmentId(),
+        level: 1,
+        extent: this.take(64),
+      });
+      while (hasItem && writer.add(merged.key, merged.seq, merged.value)) hasItem = await merged.next();
+      outputs.push(await writer.finish());
+      if (writer.unused !== undefined) this.put(writer.unused);
+    }
+    this.#publish(outputs);
+    for (const { extent } of refs) {
+      const offset = Number(blockOffset(extent.start));
+      this.device.bytes.fill(0xee, offset, offset + extent.lengthBlocks * BLOCK_BYTES);
+      this.put(extent);
+    }
+  }
+
+  /** What a server does with a dead member: evict it, replay its journal, give its locks back. */
+  async bury(rid: bigint, region: JournalRegion): Promise<void> {
+    this.evicted.add(rid);
+    const sinceEpoch = this.recordedEpochs.get(rid) ?? 0n;
+    const { device } = this;
+    const { table, lastEpoch } = await replayJournal({ device, fsid: FSID, rid, region, sinceEpoch });
+    const segments = await writeSegments(table, {
+      device,
+      fsid: FSID,
+      rid: 1n,
+      clock: this.clock,
+      space: { take: async (blocks) => this.take(blocks), put: (extent) => this.put(extent) },
+      term: () => 1n,
+      nextSegmentId: () => this.nextSegmentId(),
+    });
+    this.record(segments, rid, lastEpoch);
+    this.locks.forget(rid);
+  }
+
+  #publish(refs: readonly SegmentRef[]): void {
+    this.manifest = { version: this.manifest.version + 1n, refs, view: new View(refs) };
+  }
+}
+
+interface LockState {
+  readonly range: KeyRange;
+  /** Grants: mode and number, by member. */
+  readonly grants: Map<bigint, { mode: LockMode; writeSeq: bigint; users: number }>;
+  tail: Promise<void>;
+  readonly idle: (() => void)[];
+}
+
+/** Cluster locks without a network: granted, cached, called back through the holder's store. */
+export class Locks {
+  readonly #states: Map<string, LockState> = new Map();
+  readonly #stores: Map<bigint, ItemStore> = new Map();
+  #grantCount = 0n;
+  readonly #refresh: Map<bigint, () => void> = new Map();
+
+  join(rid: bigint, store: ItemStore, refresh: () => void): void {
+    this.#stores.set(rid, store);
+    this.#refresh.set(rid, refresh);
+  }
+
+  forget(rid: bigint): void {
+    this.#stores.delete(rid);
+    for (const state of this.#states.values()) {
+      state.grants.delete(rid);
+      for (const wake of state.idle.splice(0)) wake();
+    }
+  }
+
+  port(rid: bigint): StoreLocks {
+    return {
+      tryAcquire: (range, mode) => this.#use(this.#state(range), rid, mode),
+      acquire: async (range, mode, signal) => {
+        signal?.throwIfAborted();
+        const state = this.#state(range);
+        const granted = state.tail.then(() => this.#grant(state, rid, mode));
+        state.tail = granted.then(
+          () => {},
+          () => {},
+        );
+        return await granted;
+      },
+    };
+  }
+
+  #state(range: KeyRange): LockState {
+    const name = toHex(range.start);
+    const known = this.#states.get(name);
+    if (known !== undefined) return known;
+    const state = { range, grants: new Map(), tail: Promise.resolve(), idle: [] };
+    this.#states.set(name, state);
+    return state;
+  }
+
+  #use(state: LockState, rid: bigint, mode: LockMode): StoreLockHold | undefined {
+    const grant = state.grants.get(rid);
+    if (grant === undefined || !covers(grant.mode, mode)) return undefined;
+    grant.users += 1;
+    let isHeld = true;
+    return {
+      writeSeq: grant.writeSeq,
+      release: () => {
+        if (!isHeld) throw new Error("a lock is released once");
+        isHeld = false;
+        grant.users -= 1;
+        for (const wake of state.idle.splice(0)) wake();
+      },
+    };
+  }
+
+  async #grant(state: LockState, rid: bigint, mode: LockMode): Promise<StoreLockHold> {
+    const cached = this.#use(state, rid, mode);
+    if (cached !== undefined) return cached;
+    for (const [other, grant] of [...state.grants]) {
+      const to: LockMode = mode === "write" ? "null" : "read";
+      if (other === rid || covers(to, grant.mode)) continue;
+      while (grant.users > 0) await new Promise<void>((resolve) => state.idle.push(resolve));
+      const { mode: before } = grant;
+      grant.mode = "null";
+      await this.#stores.get(other)?.invalidate(state.range, to);
+      if (before === "write" && to === "read") grant.mode = "read";
+      else state.grants.delete(other);
+    }
+    const own = state.grants.get(rid);
+    if (own !== undefined)
+      while (own.users > 0) await new Promise<void>((resolve) => state.idle.push(resolve));
+    this.#grantCount += 1n;
+    state.grants.set(rid, { mode, writeSeq: this.#grantCount, users: 0 });
+    this.#refresh.get(rid)?.();
+    const hold = this.#use(state, rid, mode);
+    if (hold === undefined) throw new Error("a fresh grant is usable");
+    return hold;
+  }
+}
+
+/** One member: its store, its journal, and what its ports can be made to do. */
+export interface Member {
+  readonly rid: bigint;
+  readonly store: ItemStore;
+  readonly journal: JournalRegion;
+  /** Replaces the check after a journal write. */
+  checkCommitted: () => Promise<void>;
+  /** Called before segments are recorded; may wait or fail. */
+  beforeRecord: (epoch: bigint) => Promise<void>;
+  checkCount: number;
+  recordCount: number;
+  refreshCount: number;
+}
+
+export class EvictedForTest extends Error {}
+
+/** Opens a store of a new member. */
+export function openMember(
+  server: Server,
+  rid: bigint,
+  options: Partial<ItemStoreOptions> & { halfBlocks?: number; brokenRules?: BrokenRules } = {},
+): Member {
+  const halfBlocks = options.halfBlocks ?? 64;
+  const journal = { first: server.take(halfBlocks), second: server.take(halfBlocks) };
+  let known = server.manifest;
+  const ports: StorePorts = {
+    device: server.device,
+    fsid: FSID,
+    rid,
+    clock: server.clock,
+    random: new SeededRandom(Number(rid)),
+    locks: server.locks.port(rid),
+    space: { take: async (blocks) => server.take(blocks), put: (extent) => server.put(extent) },
+    manifest: () => known,
+    async refreshManifest() {
+      await Promise.resolve();
+      member.refreshCount += 1;
+      known = server.manifest;
+    },
+    async checkCommitted() {
+      member.checkCount += 1;
+      await member.checkCommitted();
+    },
+    async recordSegments(segments, epoch) {
+      await member.beforeRecord(epoch);
+      if (server.evicted.has(rid)) throw new EvictedForTest("evicted");
+      member.recordCount += 1;
+      server.record(segments, rid, epoch);
+      known = server.manifest;
+    },
+    nextSegmentId: () => server.nextSegmentId(),
+    term: () => 1n,
+    brokenRules: options.brokenRules ?? NO_BROKEN_RULES,
+  };
+  const member: Member = {
+    rid,
+    journal,
+    store: new ItemStore(ports, { ...options, journal }),
+    checkCommitted: async () => {
+      if (server.evicted.has(rid)) throw new EvictedForTest("evicted");
+    },
+    beforeRecord: async () => {},
+    checkCount: 0,
+    recordCount: 0,
+    refreshCount: 0,
+  };
+  server.locks.join(rid, member.store, () => {
+    known = server.manifest;
+  });
+  return member;
+}
+
+/** All items of the test's dataset as texts. */
+export async function contents(
+  store: ItemStore,
+  range: KeyRange,
+  options: Parameters<ItemStore["scan"]>[1] = {},
+): Promise<[string, string][]> {
+  const found: [string, string][] = [];
+  for await (const page of store.scan(range, options)) {
+    for (const item of page)
+      found.push([
+        decoder.decode(item.key.subarray(10, 10 + (item.key[31] ?? 0))),
+        decoder.decode(item.value),
+      ]);
+  }
+  return found;
+}
