@@ -3,8 +3,8 @@
  *
  * Nothing that arrives is trusted: extension types, maps, nesting beyond the declared shape, bytes behind the value
  * and lengths beyond the declared limits are refused. Maps never occur, so neither do prototype keys.
- * @msgpack/msgpack carries them because it is the field's best kept codec (docs/decisions/0003); its
- * nesting limit is ours, since the library itself would recurse without end (reference: measured).
+ * @msgpack/msgpack carries them because it is the field's best kept codec (docs/decisions/0003); the limit of
+ * nesting, and that nothing is allocated beyond what arrived, are ours: the library has neither (measured).
  */
 import { Decoder, Encoder, ExtensionCodec } from "@msgpack/msgpack";
 import { MessageError } from "./errors.ts";
@@ -88,13 +88,7 @@ const decoder = new Decoder({
 });
 
 function decodeData(name: string, bytes: Uint8Array): unknown {
-  if (nestsDeeperThan(bytes, MESSAGE_DEPTH_MAX)) {
-    throw new MessageError(
-      "ERR_HOLDFAST_MESSAGE_LIMIT",
-      `${name} nests deeper than ${MESSAGE_DEPTH_MAX}`,
-      name,
-    );
-  }
+  refuseBombs(name, bytes);
   try {
     return decoder.decode(bytes);
   } catch (cause) {
@@ -108,22 +102,31 @@ function decodeData(name: string, bytes: Uint8Array): unknown {
 }
 
 /**
- * True if the arrays and maps in `bytes` nest deeper than `limit`. Looks at the bytes alone and never recurses;
- * malformed input may give either answer, the decoder judges that.
+ * Refuses what would cost the decoder more than its bytes: nesting without end, and arrays that announce more entries
+ * than bytes follow, for which it would take memory at once. Looks at the bytes alone and never recurses; what is
+ * malformed otherwise may pass, the decoder judges that.
  */
-function nestsDeeperThan(bytes: Uint8Array, limit: number): boolean {
+function refuseBombs(name: string, bytes: Uint8Array): void {
   const remaining: number[] = [];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let offset = 0;
-  while (offset < bytes.length) {
+  // Items that are announced and have not begun; each takes a byte at least.
+  let owed = 1;
+  while (offset < bytes.length && owed > 0) {
     const { next, children } = step(view, offset);
     offset = next;
+    owed += children - 1;
+    if (owed > Math.max(bytes.length - offset, 0)) {
+      const reason = `${name} announces ${owed} more entries, ${Math.max(bytes.length - offset, 0)} bytes are left`;
+      throw new MessageError("ERR_HOLDFAST_MESSAGE_MALFORMED", reason, name);
+    }
     if (children > 0) remaining.push(children);
     else finishOne(remaining);
-    if (remaining.length > limit) return true;
-    if (remaining.length === 0) return false;
+    if (remaining.length > MESSAGE_DEPTH_MAX) {
+      const reason = `${name} nests deeper than ${MESSAGE_DEPTH_MAX}`;
+      throw new MessageError("ERR_HOLDFAST_MESSAGE_LIMIT", reason, name);
+    }
   }
-  return false;
 }
 
 /** Counts one finished item, and each container that it completes. */
