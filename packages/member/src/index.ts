@@ -1,1 +1,17 @@
-export {};
+export * from "./catalog.ts";
+export * from "./dataset.ts";
+export * from "./errors.ts";
+export * from "./formats.ts";
+export * from "./member.ts";
+export { type ClientSession, startClientSession } from "./sessions/client-session.ts";
+export { type ServerSessions, startServerSessions } from "./sessions/server-sessions.ts";
+export { MemberStatus, StatusReply } from "./protocol.ts";
+export { type CompactorLimits, DEFAULT_COMPACTOR_LIMITS } from "./server/compactor.ts";
+export * from "./server/member-records.ts";
+export { NoSpaceError } from "./server/volume-trees.ts";
+export * from "./timing.ts";
+export * from "./volume/format-volume.ts";
+export * from "./volume/layout.ts";
+export * from "./volume/node-store.ts";
+export * from "./volume/super-block.ts";
+export * from "./volume/volume-state.ts";

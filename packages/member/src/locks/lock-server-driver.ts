@@ -221,8 +221,9 @@ class Driver implements LockServerDriver {
     const { term, commandInvalidate } = this.#options;
     const body = Invalidate.encode({ start: range.start, to, term, writeSeq });
     this.#options.call(rid, commandInvalidate, body, (error, answer) => {
-      // The session is gone, and so are this member's locks with `remove`.
+      // The session or the member is gone, and its locks go with `remove`; or a later server has it.
       if (error >= SESSION_ERRORS_MIN) return;
+      if (error === LOCK_REFUSALS.memberGone || error === LOCK_REFUSALS.staleTerm) return;
       const done = error === 0 ? decodeIfValid(InvalidateDone, answer) : undefined;
       if (done === undefined || !equalBytes(done.start, range.start))
         this.#reject(rid, "a malformed answer to an invalidation");

@@ -1,0 +1,170 @@
+/*
+ * Access to a volume through a member that runs on the same host.
+ */
+import { HoldfastError, type ErrorCategory, type Logger, utf8 } from "@holdfast/environment";
+import {
+  type Change,
+  type ClientSession,
+  type Entry,
+  StatusReply,
+  startClientSession,
+} from "@holdfast/member";
+import { DEFAULT_SESSION_TIMING, RequestError, type SessionIdentity } from "@holdfast/net-reliable";
+import { nodeClock, nodeCryptography, nodeRandom, nodeTransport } from "@holdfast/platform-node";
+import type { Access, AccessScan } from "../access.ts";
+import {
+  ADMIN_FAILED,
+  AdminBatch,
+  AdminCommand,
+  AdminFailure,
+  AdminGet,
+  AdminNames,
+  AdminPage,
+  AdminScan,
+  AdminValue,
+} from "./admin-protocol.ts";
+
+/** An error that the member answered with, as it said it. */
+export class RemoteError extends HoldfastError<string, Record<string, never>> {
+  constructor({ code, category, message }: AdminFailure) {
+    // Both ends are of one release, so the category is one of ours.
+    super(code, category as ErrorCategory, message, {});
+  }
+}
+
+/** The member went away before it answered. */
+export class MemberGoneError extends HoldfastError<"ERR_HOLDFAST_MEMBER_GONE", Record<string, never>> {
+  constructor() {
+    super(
+      "ERR_HOLDFAST_MEMBER_GONE",
+      "retry",
+      "the local member ended before it answered: what was asked last may or may not have happened; ask again",
+      {},
+    );
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** Reads and writes through a local member. */
+export class AdminClient implements Access {
+  readonly via = "local member" as const;
+  readonly #session: ClientSession;
+  #isLost = false;
+
+  private constructor(session: ClientSession) {
+    this.#session = session;
+  }
+
+  /** Connects to a member's socket; undefined when nobody answers there. */
+  static async connect(
+    address: string,
+    identity: SessionIdentity,
+    log: Logger,
+  ): Promise<AdminClient | undefined> {
+    try {
+      (await nodeTransport.dial(address)).close();
+    } catch {
+      // A socket without a listener: its member was killed.
+      return undefined;
+    }
+    return new Promise((resolve) => {
+      let client: AdminClient | undefined;
+      const lost = (): void => {
+        if (client === undefined) resolve(undefined);
+        else client.#lose();
+      };
+      const session = startClientSession(
+        {
+          identity,
+          rid: nodeRandom.u64() | 1n,
+          isVoter: false,
+          timing: DEFAULT_SESSION_TIMING,
+          findServer: () => Promise.resolve(address),
+          handle: (_rid, _command, _body, respond) => respond(ADMIN_FAILED, NOTHING),
+          onServer: () => {
+            client ??= new AdminClient(session);
+            resolve(client);
+            return Promise.resolve();
+          },
+          onHeard: () => {},
+          onRefused: lost,
+          onDisconnected: lost,
+        },
+        {
+          transport: nodeTransport,
+          clock: nodeClock,
+          random: nodeRandom,
+          cryptography: nodeCryptography,
+          log,
+        },
+      );
+    });
+  }
+
+  async get(dataset: string, key: string): Promise<Uint8Array | undefined> {
+    return AdminValue.decode(await this.#ask(AdminCommand.get, AdminGet.encode({ dataset, key }))).value;
+  }
+
+  async batch(dataset: string, changes: readonly Change[]): Promise<void> {
+    const encoded = changes.map(({ key, value }) => ({
+      key: bytesOf(key),
+      value: value === undefined ? undefined : bytesOf(value),
+    }));
+    await this.#ask(AdminCommand.batch, AdminBatch.encode({ dataset, changes: encoded }));
+  }
+
+  async *pages(dataset: string, scan: AccessScan): AsyncGenerator<readonly Entry[], void, void> {
+    const { isReverse = false } = scan;
+    const [from, to, prefix] = [scan.from, scan.to, scan.prefix].map((bound) =>
+      bound === undefined ? undefined : bytesOf(bound),
+    );
+    let left = scan.limit ?? 0xffff_fffe;
+    let after: Uint8Array | undefined;
+    while (left > 0) {
+      const request = AdminScan.encode({ dataset, from, to, prefix, after, limit: left, isReverse });
+      const { entries, isLast } = AdminPage.decode(await this.#ask(AdminCommand.scan, request));
+      left -= entries.length;
+      after = entries.at(-1)?.key;
+      if (entries.length > 0) yield entries;
+      if (isLast || after === undefined) return;
+    }
+  }
+
+  async datasets(): Promise<readonly string[]> {
+    return AdminNames.decode(await this.#ask(AdminCommand.datasets, NOTHING)).names;
+  }
+
+  async createDataset(name: string): Promise<void> {
+    await this.#ask(AdminCommand.createDataset, utf8.encode(name));
+  }
+
+  async status(): Promise<StatusReply> {
+    return StatusReply.decode(await this.#ask(AdminCommand.status, NOTHING));
+  }
+
+  close(): Promise<void> {
+    this.#session.close();
+    return Promise.resolve();
+  }
+
+  #lose(): void {
+    this.#isLost = true;
+    this.#session.close();
+  }
+
+  async #ask(command: number, body: Uint8Array): Promise<Uint8Array> {
+    if (this.#isLost) throw new MemberGoneError();
+    try {
+      return await this.#session.request(command, body);
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      if (error.facts.error === ADMIN_FAILED) throw new RemoteError(AdminFailure.decode(error.body));
+      throw this.#isLost ? new MemberGoneError() : error;
+    }
+  }
+}
+
+function bytesOf(value: Uint8Array | string): Uint8Array {
+  return typeof value === "string" ? utf8.encode(value) : value;
+}

@@ -1,0 +1,108 @@
+/*
+ * Commands on the volume as a whole: mkfs, status, datasets.
+ */
+import { makeVolume } from "../../make-volume.ts";
+import { hex, print } from "../output.ts";
+import { startProgress } from "../progress.ts";
+import { type ReachOptions, superOf, withAccess } from "../reach.ts";
+import { formatSize } from "../size.ts";
+
+/** What `mkfs` is to make. */
+export interface MkfsCommand {
+  readonly url: string;
+  readonly sizeBytes: bigint | undefined;
+  readonly label: string;
+  readonly votes: number;
+  readonly isForced: boolean;
+  readonly isJson: boolean;
+}
+
+/** Formats a file or a device. */
+export async function runMkfs({
+  url,
+  sizeBytes,
+  label,
+  votes,
+  isForced,
+  isJson,
+}: MkfsCommand): Promise<void> {
+  const progress = startProgress("mkfs", isJson);
+  try {
+    const made = await makeVolume(url, {
+      ...(sizeBytes === undefined ? {} : { sizeBytes }),
+      label,
+      votes,
+      isForced,
+      onProgress: (share) => progress.update(Math.round(share * 100), 100),
+    });
+    progress.stop();
+    const bytes = made.blockCount * 4096n;
+    print(isJson, { url, fsid: made.fsid, label, votes, sizeBytes: Number(bytes), terms: made.termsMax }, [
+      `made volume ${hex(made.fsid)} on ${url}: ${formatSize(bytes)}, ${made.termsMax} terms, ${votes} ${votes === 1 ? "vote" : "votes"}`,
+    ]);
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Prints what the server says of the volume. */
+export async function runStatus(url: string, isJson: boolean, reach: ReachOptions): Promise<void> {
+  const superBlock = await superOf(url);
+  await withAccess(url, reach, async (access) => {
+    const status = await access.status();
+    const { fsid, label, votes } = superBlock;
+    const size = (blocks: bigint): string => formatSize(blocks * 4096n);
+    const server = status.members.find(({ rid }) => rid === status.server);
+    print(isJson, { url, fsid, label, votes, ...numbers(status), via: access.via }, [
+      `volume    ${hex(fsid)}${label === "" ? "" : ` "${label}"`} on ${url}`,
+      `server    ${hex(status.server)} ${server?.name ?? ""} since term ${status.term} of ${status.termsMax}`,
+      `space     ${size(status.freeBlocks)} free of ${size(status.totalBlocks)}, ${size(status.quarantinedBlocks)} in quarantine`,
+      `segments  ${status.levels.map((count, level) => `level ${level}: ${count}`).join(", ") || "none"}`,
+      `members   ${status.members.length}`,
+      ...status.members.map(
+        ({ rid, name, isVoter, isConnected }) =>
+          `  ${hex(rid)}  ${name}${isVoter ? "" : ", no voter"}${isConnected ? "" : ", not connected"}`,
+      ),
+    ]);
+  });
+}
+
+/** Creates a dataset. */
+export function runDatasetCreate(
+  url: string,
+  name: string,
+  isJson: boolean,
+  reach: ReachOptions,
+): Promise<void> {
+  return withAccess(url, reach, async (access) => {
+    await access.createDataset(name);
+    print(isJson, { dataset: name }, [`created dataset "${name}"`]);
+  });
+}
+
+/** Lists datasets. */
+export function runDatasetList(url: string, isJson: boolean, reach: ReachOptions): Promise<void> {
+  return withAccess(url, reach, async (access) => {
+    const datasets = await access.datasets();
+    print(isJson, { datasets }, datasets);
+  });
+}
+
+/** Counts as numbers; identities stay bigint and are printed as hexadecimal. */
+function numbers(status: {
+  readonly term: bigint;
+  readonly server: bigint;
+  readonly freeBlocks: bigint;
+  readonly quarantinedBlocks: bigint;
+  readonly totalBlocks: bigint;
+  readonly manifestVersion: bigint;
+}): object {
+  return {
+    ...status,
+    term: Number(status.term),
+    freeBlocks: Number(status.freeBlocks),
+    quarantinedBlocks: Number(status.quarantinedBlocks),
+    totalBlocks: Number(status.totalBlocks),
+    manifestVersion: Number(status.manifestVersion),
+  };
+}

@@ -1,0 +1,221 @@
+/*
+ * The command line: what commands there are and what they take. What they do is in `commands/`.
+ */
+import { Command, CommanderError, Option } from "commander";
+import { DEFAULT_LISTEN_ADDRESS } from "../open-volume.ts";
+import { runImport } from "./commands/import.ts";
+import { type ItemsTarget, runDelete, runExport, runGet, runPut, runScan } from "./commands/items.ts";
+import { runMember } from "./commands/run.ts";
+import { runDatasetCreate, runDatasetList, runMkfs, runStatus } from "./commands/volume.ts";
+import { ExitCode, exitCodeFor, UsageError } from "./exit-codes.ts";
+import { printError } from "./output.ts";
+import type { ReachOptions } from "./reach.ts";
+import type { KeyRule } from "./record-format.ts";
+import { parseCount, parseSize } from "./size.ts";
+
+/** Runs the command line and resolves with the exit code. Never throws. */
+export async function runCommandLine(argv: readonly string[]): Promise<number> {
+  const isJson = argv.includes("--json");
+  let code: number = ExitCode.ok;
+  const program = makeProgram((result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return code;
+  } catch (error) {
+    // Help and version end by an error with code 0; mistakes were told by commander already.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+    printError(isJson, error);
+    return exitCodeFor(error);
+  }
+}
+
+interface CommonOptions {
+  readonly json?: boolean;
+  readonly dataset: string;
+  readonly wait: string;
+  readonly listen: string;
+}
+
+const SECONDS = { least: 1, most: 86_400 };
+
+function makeProgram(exit: (code: number) => void): Command {
+  const program = new Command("holdfast")
+    .description("Several processes share one volume as if each owned it.")
+    .version("0.1.0")
+    .exitOverride()
+    .showHelpAfterError('(run "holdfast --help" for the commands)')
+    .showSuggestionAfterError();
+  addVolumeCommands(program);
+  addItemCommands(program);
+  addBulkCommands(program);
+  program
+    .command("run")
+    .description("run a member until SIGTERM")
+    .argument("<url>", "file, block device, or file: URL")
+    .option("--listen <address>", "where to listen when serving", DEFAULT_LISTEN_ADDRESS)
+    .option("--no-vote", "never serve and never vote")
+    .option("--name <name>", "name in the status")
+    .addOption(
+      new Option("--log-level <level>", "least level of log lines")
+        .choices(["debug", "info", "warn", "error", "silent"])
+        .default("info"),
+    )
+    .option("--json", "print JSON")
+    .action(
+      async (
+        url: string,
+        options: { listen: string; vote: boolean; name?: string; logLevel: string; json?: boolean },
+      ) => {
+        const { vote, name, logLevel, json = false } = options;
+        exit(await runMember({ url, listen: vote && options.listen, name, logLevel, isJson: json }));
+      },
+    );
+  return program;
+}
+
+function addVolumeCommands(program: Command): void {
+  program
+    .command("mkfs")
+    .description("make a volume on a file or a device; everything on it is lost")
+    .argument("<url>", "file, block device, or file: URL")
+    .option("--size <size>", "make a file of this size, e.g. 1G; devices have the size they have")
+    .option("--label <label>", "name for people", "")
+    .option("--votes <count>", "voters that must agree before one campaigns", "1")
+    .option("--force", "format although something is there")
+    .option("--json", "print JSON")
+    .action(
+      (
+        url: string,
+        options: { size?: string; label: string; votes: string; force?: boolean; json?: boolean },
+      ) => {
+        const { size, label, votes, force = false, json = false } = options;
+        const sizeBytes = size === undefined ? undefined : parseSize(size);
+        if (Buffer.byteLength(label) > 64) throw new UsageError("a label has at most 64 bytes");
+        return runMkfs({
+          url,
+          sizeBytes,
+          label,
+          votes: parseCount("--votes", votes, { least: 1, most: 64 }),
+          isForced: force,
+          isJson: json,
+        });
+      },
+    );
+  common(program.command("status").description("show the volume, its server and its members")).action(
+    (url: string, options: CommonOptions) => runStatus(url, options.json ?? false, reachOf(options)),
+  );
+  const dataset = program.command("dataset").description("create and list datasets");
+  common(dataset.command("create").description("create a dataset"), "<name>").action(
+    (url: string, name: string, options: CommonOptions) =>
+      runDatasetCreate(url, name, options.json ?? false, reachOf(options)),
+  );
+  common(dataset.command("list").description("list datasets")).action((url: string, options: CommonOptions) =>
+    runDatasetList(url, options.json ?? false, reachOf(options)),
+  );
+}
+
+function addItemCommands(program: Command): void {
+  common(
+    program.command("put").description('put one value; "-" reads it from standard input'),
+    "<key>",
+    "<value>",
+  ).action((url: string, key: string, value: string, options: CommonOptions) =>
+    runPut(target(url, options), { key, value }, reachOf(options)),
+  );
+  common(program.command("get").description("print the value of a key"), "<key>").action(
+    (url: string, key: string, options: CommonOptions) => runGet(target(url, options), key, reachOf(options)),
+  );
+  common(program.command("del").description("delete keys, all at once"), "<keys...>").action(
+    (url: string, keys: string[], options: CommonOptions) =>
+      runDelete(target(url, options), keys, reachOf(options)),
+  );
+}
+
+function addBulkCommands(program: Command): void {
+  common(program.command("scan").description("print items in key order"))
+    .option("--from <key>", "first key, included")
+    .option("--to <key>", "last key, included")
+    .option("--prefix <text>", "only keys that begin with it")
+    .option("--limit <count>", "at most so many")
+    .option("--reverse", "from the greatest key down")
+    .action(
+      (
+        url: string,
+        options: CommonOptions & {
+          from?: string;
+          to?: string;
+          prefix?: string;
+          limit?: string;
+          reverse?: boolean;
+        },
+      ) => {
+        const { from, to, prefix, limit, reverse = false } = options;
+        const scan = {
+          ...(from === undefined ? {} : { from }),
+          ...(to === undefined ? {} : { to }),
+          ...(prefix === undefined ? {} : { prefix }),
+          ...(limit === undefined
+            ? {}
+            : { limit: parseCount("--limit", limit, { least: 1, most: 4_000_000_000 }) }),
+          isReverse: reverse,
+        };
+        return runScan(target(url, options), scan, reachOf(options));
+      },
+    );
+  common(
+    program.command("import").description('import JSON lines or a JSON array; "-" reads standard input'),
+    "<file>",
+  )
+    .option("--key <field>", "the field that is the key; the whole record is the value")
+    .option("--number <prefix>", "number the records behind this prefix; the whole record is the value")
+    .option("--batch <count>", "records in one transaction", "1000")
+    .option("--quiet", "show no progress")
+    .action(
+      (
+        url: string,
+        path: string,
+        options: CommonOptions & { key?: string; number?: string; batch: string; quiet?: boolean },
+      ) => {
+        const { dataset, batch, quiet = false, json = false } = options;
+        const batchCount = parseCount("--batch", batch, { least: 1, most: 8192 });
+        return runImport(
+          { url, path, dataset, rule: keyRule(options), batchCount, isJson: json, isQuiet: quiet },
+          reachOf(options),
+        );
+      },
+    );
+  common(
+    program.command("export").description('write a dataset as JSON lines; "-" writes standard output'),
+    "<file>",
+  ).action((url: string, path: string, options: CommonOptions) =>
+    runExport(target(url, options), path, reachOf(options)),
+  );
+}
+
+/** What every command on an open volume takes. */
+function common(command: Command, ...args: readonly string[]): Command {
+  command.argument("<url>", "file, block device, or file: URL");
+  for (const argument of args) command.argument(argument);
+  return command
+    .option("--dataset <name>", "dataset", "main")
+    .option("--wait <seconds>", "wait so long for a server", "15")
+    .option("--listen <address>", "where to listen if this command has to serve", DEFAULT_LISTEN_ADDRESS)
+    .option("--json", "print JSON");
+}
+
+function keyRule({ key, number }: { readonly key?: string; readonly number?: string }): KeyRule {
+  if (key !== undefined && number !== undefined)
+    throw new UsageError("--key and --number exclude each other");
+  if (key !== undefined) return { type: "field", field: key };
+  return number === undefined ? { type: "exported" } : { type: "number", prefix: number };
+}
+
+function target(url: string, { dataset, json = false }: CommonOptions): ItemsTarget {
+  return { url, dataset, isJson: json };
+}
+
+function reachOf({ wait, listen }: CommonOptions): ReachOptions {
+  return { waitMs: 1000 * parseCount("--wait", wait, SECONDS), listen };
+}

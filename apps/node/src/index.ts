@@ -1,0 +1,21 @@
+export {
+  type Bytes,
+  type Change,
+  ClosedError,
+  Dataset,
+  DatasetError,
+  type DatasetTransaction,
+  DEFAULT_MEMBER_TIMING,
+  type Entry,
+  EvictedError,
+  type MemberReport,
+  type MemberTiming,
+  NoSpaceError,
+  type ScanOptions,
+  type StatusReply,
+  VolumeError,
+  VolumeTooSmallError,
+} from "@holdfast/member";
+export { DeviceError, HoldfastError, type Logger } from "@holdfast/environment";
+export { type MakeVolumeOptions, makeVolume } from "./make-volume.ts";
+export { DEFAULT_LISTEN_ADDRESS, openVolume, type OpenVolumeOptions, Volume } from "./open-volume.ts";

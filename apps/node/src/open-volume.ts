@@ -1,0 +1,140 @@
+/*
+ * The library's front door: opens a volume by URL with the drivers of Node.js.
+ */
+import { hostname } from "node:os";
+import { type OpenedBlockDevice, openBlockDevice } from "@holdfast/block-device";
+import { type Logger, SILENT_LOGGER } from "@holdfast/environment";
+import {
+  type Dataset,
+  type Member,
+  type MemberReport,
+  type MemberTiming,
+  openMember,
+  type StatusReply,
+} from "@holdfast/member";
+import { nodeClock, nodeCryptography, nodeRandom, nodeTransport } from "@holdfast/platform-node";
+
+/** How to open a volume. */
+export interface OpenVolumeOptions {
+  /**
+   * Where this process listens when it serves; default `tcp://127.0.0.1:0`, any free port of this host. Members on
+   * other hosts need an address they can reach. `false`: never serve, never vote.
+   */
+  readonly listen?: string | false;
+  /** A pino logger, or anything shaped like one; silent by default. */
+  readonly log?: Logger;
+  /** Refuse any other volume than the one with this identity. */
+  readonly fsid?: bigint;
+  /** Name of this process in `holdfast status`; default host and process id. */
+  readonly name?: string;
+  /** Time limits; see docs/operations. */
+  readonly timing?: MemberTiming;
+  /** Gives up opening. */
+  readonly signal?: AbortSignal;
+  /** Told once if the membership ends by itself: evicted while this process was silent. */
+  readonly onLost?: (error: Error) => void;
+}
+
+/** Where a process listens by default: any free port, this host only. */
+export const DEFAULT_LISTEN_ADDRESS = "tcp://127.0.0.1:0";
+
+/** An open volume. */
+export class Volume implements AsyncDisposable {
+  readonly #member: Member;
+  readonly #device: OpenedBlockDevice;
+  #closing: Promise<void> | undefined;
+
+  constructor(member: Member, device: OpenedBlockDevice) {
+    this.#member = member;
+    this.#device = device;
+  }
+
+  /** Identity of the volume. */
+  get fsid(): bigint {
+    return this.#member.fsid;
+  }
+
+  /** Identity of this opening. */
+  get rid(): bigint {
+    return this.#member.rid;
+  }
+
+  /** A dataset; "main" always exists. @throws {@link DatasetError} `ERR_HOLDFAST_DATASET_UNKNOWN` */
+  dataset(name?: string, signal?: AbortSignal): Promise<Dataset> {
+    return this.#member.dataset(name, signal);
+  }
+
+  /** Creates a dataset. @throws {@link DatasetError} `ERR_HOLDFAST_DATASET_EXISTS` */
+  createDataset(name: string, signal?: AbortSignal): Promise<Dataset> {
+    return this.#member.createDataset(name, signal);
+  }
+
+  /** Names of all datasets, in order. */
+  datasets(signal?: AbortSignal): Promise<readonly string[]> {
+    return this.#member.datasets(signal);
+  }
+
+  /** What this process knows of itself. */
+  report(): MemberReport {
+    return this.#member.report();
+  }
+
+  /** What the server says of the volume. */
+  status(signal?: AbortSignal): Promise<StatusReply> {
+    return this.#member.status(signal);
+  }
+
+  /** Writes back, says farewell, hands the server role on. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** For `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#member.close();
+    } finally {
+      await this.#device.close();
+    }
+  }
+}
+
+/**
+ * Opens a volume and resolves once this process is a member of it.
+ *
+ * @param url - `file:PATH`, a plain path of a file or block device, or `memory:NAME?size=64M`.
+ * @example
+ * await using volume = await openVolume("/dev/vdb");
+ * const users = await volume.dataset();
+ * await users.put("ada", "1815");
+ * @throws {@link VolumeError} when it is no volume, {@link DeviceError} when the device cannot be opened.
+ */
+export async function openVolume(url: string, options: OpenVolumeOptions = {}): Promise<Volume> {
+  const device = await openBlockDevice(url);
+  const { listen = DEFAULT_LISTEN_ADDRESS, fsid, timing, signal, onLost } = options;
+  try {
+    const member = await openMember({
+      device,
+      clock: nodeClock,
+      random: nodeRandom,
+      transport: nodeTransport,
+      cryptography: nodeCryptography,
+      log: options.log ?? SILENT_LOGGER,
+      name: options.name ?? `${hostname()}/${process.pid}`,
+      ...(listen === false ? {} : { listenAddress: listen }),
+      ...(fsid === undefined ? {} : { expectedFsid: fsid }),
+      ...(timing === undefined ? {} : { timing }),
+      ...(signal === undefined ? {} : { signal }),
+      ...(onLost === undefined ? {} : { onLost }),
+    });
+    return new Volume(member, device);
+  } catch (error) {
+    await device.close();
+    throw error;
+  }
+}

@@ -1,0 +1,37 @@
+/*
+ * The check behind every journal write (architecture 9): announce-then-read once more.
+ *
+ * A read that began when the write was done shows the term this member is counted in, no later one announced, and
+ * no eviction of it. Then whoever comes later and reads the journal sees the write. Otherwise the write waits until
+ * the next server has counted this member in, and looks again.
+ */
+import type { BrokenRules } from "@holdfast/environment";
+import type { TermStatus } from "../quorum/term-status.ts";
+import { evictGenerationOf } from "../volume/volume-state.ts";
+import type { ServerLink } from "./server-link.ts";
+
+/** What the check looks at. */
+export interface CommitCheckOptions {
+  readonly link: Pick<ServerLink, "term" | "evictGeneration" | "failure" | "confirm" | "termAfter">;
+  /** Reads the term's slots and newest record, now. */
+  readonly readTermStatus: (term: bigint) => Promise<TermStatus>;
+  readonly brokenRules: BrokenRules;
+}
+
+/**
+ * Resolves when what this member wrote before the call is committed.
+ *
+ * @throws {@link EvictedError} when it never will be by this member's word.
+ */
+export async function checkCommitted(options: CommitCheckOptions): Promise<void> {
+  const { link } = options;
+  for (;;) {
+    if (link.failure !== undefined) throw link.failure;
+    const { term } = link;
+    const { isSuperseded, record } = await options.readTermStatus(term);
+    if (link.failure !== undefined) throw link.failure;
+    if (isSuperseded) await link.termAfter(term);
+    else if (record !== undefined && evictGenerationOf(record.payload) === link.evictGeneration) return;
+    else await link.confirm();
+  }
+}

@@ -1,0 +1,241 @@
+/*
+ * A member's tie to whoever serves: joins once, reports its locks to each new server before anything else, numbers
+ * its operations, and knows in which term, and up to which eviction, it is a member.
+ */
+import {
+  type Clock,
+  type Cryptography,
+  type Deferred,
+  deferred,
+  type Logger,
+  type Random,
+  type Transport,
+} from "@holdfast/environment";
+import { REFUSAL, RequestError, type SessionTiming } from "@holdfast/net-reliable";
+import { EvictedError, OperationRefusedError, SessionRefusedError } from "../errors.ts";
+import type { LockClientDriver } from "../locks/locking.ts";
+import { RECLAIM_LOCKS_MAX, ReclaimRequest } from "@holdfast/lock-protocol";
+import { Command, JoinReply, JoinRequest, Membership, type Operation, Refusal } from "../protocol.ts";
+import { NoSpaceError } from "../server/volume-trees.ts";
+import {
+  type ClientSession,
+  type RequestHandler,
+  type ServerContact,
+  startClientSession,
+} from "../sessions/client-session.ts";
+import type { SuperBlock } from "../volume/super-block.ts";
+
+/** What a link needs. */
+export interface ServerLinkOptions {
+  readonly superBlock: SuperBlock;
+  readonly rid: bigint;
+  readonly join: JoinRequest;
+  readonly timing: SessionTiming;
+  /** Where the newest record says the server is. */
+  readonly findServer: () => Promise<string | undefined>;
+  /** Requests of the server. */
+  readonly handle: RequestHandler;
+  /** A frame came from the server of this term. */
+  readonly onHeard: (term: bigint) => void;
+  /** The end: evicted, or refused. Called at most once. */
+  readonly onLost: (error: Error) => void;
+}
+
+/** The world a link lives in. */
+export interface ServerLinkPorts {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly cryptography: Cryptography;
+  readonly log: Logger;
+}
+
+/** The tie between a member and its servers. */
+export class ServerLink {
+  readonly #options: ServerLinkOptions;
+  readonly #locks: () => LockClientDriver;
+  readonly #session: ClientSession;
+  readonly #joined: Deferred<JoinReply> = deferred();
+  #hasJoined = false;
+  #term = 0n;
+  #evictGeneration = 0n;
+  #failure: Error | undefined;
+  #waiters: { readonly after: bigint; readonly done: Deferred<void> }[] = [];
+  #lastOperation = 0n;
+  readonly #unseen: Set<bigint> = new Set();
+
+  constructor(options: ServerLinkOptions, locks: () => LockClientDriver, ports: ServerLinkPorts) {
+    this.#options = options;
+    this.#locks = locks;
+    this.#joined.promise.catch(() => {});
+    const { fsid, formatHash, key } = options.superBlock;
+    this.#session = startClientSession(
+      {
+        identity: { fsid, formatHash, key },
+        rid: options.rid,
+        isVoter: options.join.isVoter,
+        timing: options.timing,
+        findServer: options.findServer,
+        handle: options.handle,
+        onServer: (contact) => this.#meet(contact),
+        onHeard: options.onHeard,
+        onRefused: (code) => this.#refused(code),
+        onDisconnected: () => {},
+      },
+      ports,
+    );
+  }
+
+  /** Resolves once this process is a member. */
+  get joined(): Promise<JoinReply> {
+    return this.#joined.promise;
+  }
+
+  /** The newest term in which a server counted this member in; 0 before the first. */
+  get term(): bigint {
+    return this.#term;
+  }
+
+  /** True while a server is connected. */
+  get isConnected(): boolean {
+    return this.#session.isConnected;
+  }
+
+  /** Evictions that this member knows not to be its own. */
+  get evictGeneration(): bigint {
+    return this.#evictGeneration;
+  }
+
+  /** Why this member is none any more. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Calls the server; see the session. */
+  readonly call: ClientSession["call"] = (command, body, done) => this.#session.call(command, body, done);
+
+  /**
+   * Asks the server something that changes nothing.
+   *
+   * @throws {@link OperationRefusedError}, or what ended the membership.
+   */
+  async request(command: number, body: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      return await this.#session.request(command, body, signal);
+    } catch (error) {
+      throw this.#translate(command, error);
+    }
+  }
+
+  /** Has the server do something exactly once, across any number of servers. */
+  async operation(command: number, encode: (operation: Operation) => Uint8Array): Promise<Uint8Array> {
+    this.#lastOperation += 1n;
+    const operation = this.#lastOperation;
+    this.#unseen.add(operation);
+    try {
+      return await this.request(command, encode({ operation, seen: this.#seen(operation) }));
+    } finally {
+      this.#unseen.delete(operation);
+    }
+  }
+
+  /** Resolves when a server of a later term than `term` counted this member in. */
+  termAfter(term: bigint): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#term > term) return Promise.resolve();
+    const done = deferred<void>();
+    this.#waiters.push({ after: term, done });
+    return done.promise;
+  }
+
+  /** Asks whether this member is one still, and learns the present generation. */
+  async confirm(): Promise<void> {
+    const { evictGeneration } = Membership.decode(await this.request(Command.confirm, new Uint8Array(0)));
+    this.#evictGeneration = evictGeneration;
+  }
+
+  /** Leaves in order; resolves when the server has forgotten this member. */
+  farewell(): Promise<void> {
+    return this.#session.farewell(new Uint8Array(0));
+  }
+
+  /** Hangs up. Everything that waits fails with `error`. */
+  close(error: Error): void {
+    this.#fail(error);
+    this.#session.close();
+  }
+
+  async #meet({ term, call }: ServerContact): Promise<void> {
+    const ask = (command: number, body: Uint8Array): Promise<Uint8Array> => promised(call, command, body);
+    this.#locks().onNewServer(term);
+    if (this.#hasJoined) {
+      const reports = this.#locks().report();
+      let from = 0;
+      do {
+        const locks = reports.slice(from, from + RECLAIM_LOCKS_MAX);
+        from += RECLAIM_LOCKS_MAX;
+        const body = ReclaimRequest.encode({ locks, isLast: from >= reports.length });
+        const reply = await this.#asked(Command.reclaim, ask(Command.reclaim, body));
+        this.#evictGeneration = Membership.decode(reply).evictGeneration;
+      } while (from < reports.length);
+    } else {
+      const body = JoinRequest.encode(this.#options.join);
+      const reply = JoinReply.decode(await this.#asked(Command.join, ask(Command.join, body)));
+      this.#evictGeneration = reply.evictGeneration;
+      this.#hasJoined = true;
+      this.#joined.resolve(reply);
+    }
+    this.#term = term;
+    const woken = this.#waiters.filter(({ after }) => after < term);
+    this.#waiters = this.#waiters.filter(({ after }) => after >= term);
+    for (const { done } of woken) done.resolve();
+  }
+
+  async #asked(command: number, reply: Promise<Uint8Array>): Promise<Uint8Array> {
+    try {
+      return await reply;
+    } catch (error) {
+      throw this.#translate(command, error);
+    }
+  }
+
+  #translate(command: number, error: unknown): unknown {
+    if (this.#failure !== undefined) return this.#failure;
+    if (!(error instanceof RequestError)) return error;
+    const refusal = error.facts.error;
+    if (refusal === Refusal.noSpace) return new NoSpaceError(0, "this operation");
+    if (refusal !== Refusal.evicted) return new OperationRefusedError(command, refusal, { cause: error });
+    this.#fail(new EvictedError(this.#options.rid, { cause: error }));
+    return this.#failure;
+  }
+
+  #refused(code: number): void {
+    const isGone = code === Refusal.evicted || code === REFUSAL.EVICTED || code === REFUSAL.FORGOTTEN;
+    this.#fail(isGone ? new EvictedError(this.#options.rid) : new SessionRefusedError(code));
+  }
+
+  #fail(error: Error): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#joined.reject(error);
+    for (const { done } of this.#waiters.splice(0)) done.reject(error);
+    this.#options.onLost(error);
+  }
+
+  /** Every operation up to the one this gives has its result here. */
+  #seen(before: bigint): bigint {
+    let oldest = before;
+    for (const operation of this.#unseen) if (operation < oldest) oldest = operation;
+    return oldest - 1n;
+  }
+}
+
+function promised(call: ClientSession["call"], command: number, body: Uint8Array): Promise<Uint8Array> {
+  const done = deferred<Uint8Array>();
+  call(command, body, (error, reply) => {
+    if (error === 0) done.resolve(reply.slice());
+    else done.reject(new RequestError(command, error, reply.slice()));
+  });
+  return done.promise;
+}

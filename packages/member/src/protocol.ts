@@ -1,0 +1,225 @@
+/*
+ * What members and the server say to each other, above sessions (docs/protocols/members.md).
+ *
+ * A mutating request carries an operation number that rises with each of the member's operations, and the
+ * greatest number below which it has seen all results. The result is committed together with the effect, so
+ * "applied by one server, reply lost, sent again to the next" gives the first result.
+ */
+import { array, binary, bool, type MessageCodec, message, string, uint, uint64 } from "@holdfast/wire-format";
+
+/** Numbers of the requests; a number is never given twice. */
+export const Command = {
+  join: 1,
+  reclaim: 2,
+  lock: 3,
+  invalidate: 4,
+  takeExtent: 5,
+  giveExtents: 6,
+  recordSegments: 7,
+  manifest: 8,
+  confirm: 9,
+  compact: 10,
+  compacted: 11,
+  status: 13,
+} as const;
+
+/** Why a request was refused; travels in the frame's error field. */
+export const Refusal = {
+  malformed: 1,
+  evicted: 2,
+  noSpace: 3,
+  unknownJob: 4,
+  notYours: 5,
+  internal: 6,
+  unknownCommand: 7,
+} as const;
+
+/** Extents that one message may carry. */
+export const EXTENTS_PER_MESSAGE = 256;
+
+/** Segments that one message may carry. */
+export const SEGMENTS_PER_MESSAGE = 64;
+
+/** A run of blocks in a message. */
+export interface ExtentMessage {
+  readonly start: bigint;
+  readonly lengthBlocks: number;
+}
+
+/** Codec of an extent. */
+export const ExtentMessage: MessageCodec<ExtentMessage> = message("Extent", {
+  start: uint64,
+  lengthBlocks: uint,
+});
+
+/** Asks to become a member. */
+export interface JoinRequest {
+  /** True if it listens and takes part in elections. */
+  readonly isVoter: boolean;
+  /** Its address, empty without one. */
+  readonly address: string;
+  /** For people: host and process. */
+  readonly name: string;
+}
+
+/** Codec of a join. */
+export const JoinRequest: MessageCodec<JoinRequest> = message("JoinRequest", {
+  isVoter: bool,
+  address: string(255),
+  name: string(128),
+});
+
+/** What a member is given when it joins. */
+export interface JoinReply {
+  /** Its number, never given twice on this volume: the upper part of its segments' ids. */
+  readonly number: number;
+  /** The two halves of its journal. */
+  readonly journal: readonly ExtentMessage[];
+  /** Evictions so far. */
+  readonly evictGeneration: bigint;
+}
+
+/** Codec of the answer to a join. */
+export const JoinReply: MessageCodec<JoinReply> = message("JoinReply", {
+  number: uint,
+  journal: array(ExtentMessage, 2),
+  evictGeneration: uint64,
+});
+
+/** A server's word that the asker is a member still. */
+export interface Membership {
+  /** Evictions so far, none of them the asker's. */
+  readonly evictGeneration: bigint;
+}
+
+/** Codec of that word. */
+export const Membership: MessageCodec<Membership> = message("Membership", { evictGeneration: uint64 });
+
+/** Names an operation of a member. */
+export interface Operation {
+  /** Rises with each operation of the member, from 1. */
+  readonly operation: bigint;
+  /** Results of operations up to this one have arrived. */
+  readonly seen: bigint;
+}
+
+/** Asks for blocks. */
+export interface TakeExtentRequest extends Operation {
+  /** Blocks wanted; fewer may be given. */
+  readonly blocks: number;
+}
+
+/** Codec of a request for blocks. */
+export const TakeExtentRequest: MessageCodec<TakeExtentRequest> = message("TakeExtentRequest", {
+  operation: uint64,
+  seen: uint64,
+  blocks: uint,
+});
+
+/** Gives blocks back: the member has no I/O outstanding there. */
+export interface GiveExtentsRequest extends Operation {
+  readonly extents: readonly ExtentMessage[];
+}
+
+/** Codec of blocks given back. */
+export const GiveExtentsRequest: MessageCodec<GiveExtentsRequest> = message("GiveExtentsRequest", {
+  operation: uint64,
+  seen: uint64,
+  extents: array(ExtentMessage, EXTENTS_PER_MESSAGE),
+});
+
+/** Records new level-0 segments that hold everything of a journal epoch. */
+export interface RecordSegmentsRequest extends Operation {
+  /** Encoded segment references. */
+  readonly segments: readonly Uint8Array[];
+  /** Epochs up to this one need no replay any more. */
+  readonly journalEpoch: bigint;
+}
+
+/** Codec of that record. */
+export const RecordSegmentsRequest: MessageCodec<RecordSegmentsRequest> = message("RecordSegmentsRequest", {
+  operation: uint64,
+  seen: uint64,
+  segments: array(binary(512), SEGMENTS_PER_MESSAGE),
+  journalEpoch: uint64,
+});
+
+/** The committed manifest. */
+export interface ManifestReply {
+  readonly version: bigint;
+  /** Encoded reference to the root of the manifest tree. */
+  readonly root: Uint8Array;
+}
+
+/** Codec of the manifest's whereabouts. */
+export const ManifestReply: MessageCodec<ManifestReply> = message("ManifestReply", {
+  version: uint64,
+  root: binary(64),
+});
+
+/** A finished, or failed, compaction. */
+export interface CompactedRequest extends Operation {
+  readonly job: bigint;
+  /** Encoded result; empty when the job failed. */
+  readonly result: Uint8Array;
+}
+
+/** Codec of a compaction's end. */
+export const CompactedRequest: MessageCodec<CompactedRequest> = message("CompactedRequest", {
+  operation: uint64,
+  seen: uint64,
+  job: uint64,
+  result: binary(64 * 1024),
+});
+
+/** One member as the server sees it. */
+export interface MemberStatus {
+  readonly rid: bigint;
+  readonly number: number;
+  readonly isVoter: boolean;
+  readonly isConnected: boolean;
+  readonly address: string;
+  readonly name: string;
+}
+
+/** Codec of a member's status. */
+export const MemberStatus: MessageCodec<MemberStatus> = message("MemberStatus", {
+  rid: uint64,
+  number: uint,
+  isVoter: bool,
+  isConnected: bool,
+  address: string(255),
+  name: string(128),
+});
+
+/** The volume as the server sees it. */
+export interface StatusReply {
+  readonly term: bigint;
+  readonly server: bigint;
+  readonly termsMax: number;
+  readonly freeBlocks: bigint;
+  readonly quarantinedBlocks: bigint;
+  readonly totalBlocks: bigint;
+  readonly manifestVersion: bigint;
+  /** Segments of each level. */
+  readonly levels: readonly number[];
+  readonly commits: number;
+  readonly members: readonly MemberStatus[];
+}
+
+/** Codec of the status. */
+export const StatusReply: MessageCodec<StatusReply> = message("StatusReply", {
+  term: uint64,
+  server: uint64,
+  termsMax: uint,
+  freeBlocks: uint64,
+  quarantinedBlocks: uint64,
+  totalBlocks: uint64,
+  manifestVersion: uint64,
+  levels: array(uint, 16),
+  commits: uint,
+  members: array(MemberStatus, 1024),
+});
+
+/** The answer that says nothing but "done". */
+export const EMPTY_BODY: Uint8Array = new Uint8Array(0);

@@ -1,0 +1,116 @@
+/*
+ * A voter's life: campaigns, serves the terms it wins, campaigns again.
+ *
+ * A reign that ended because a record could not be written is the last one of this process: its device path is
+ * not to be trusted with another.
+ */
+import { DeposedError, type Leadership, type QuorumRegion } from "@holdfast/quorum";
+import { startVoter, type Voter } from "./quorum/voter.ts";
+import { ServerRole, type ServerRoleOptions } from "./server/server-role.ts";
+
+/** What a voter needs. */
+export interface ReignOptions {
+  readonly server: Omit<ServerRoleOptions, "onEnded">;
+  readonly region: QuorumRegion;
+  /** Voters that must agree before one campaigns. */
+  readonly votes: number;
+}
+
+/** Runs a voter and the servers it becomes. */
+export class Reign {
+  readonly #options: ReignOptions;
+  readonly #voter: Voter;
+  #role: ServerRole | undefined;
+  #starting: Promise<void> = Promise.resolve();
+  #isStopping = false;
+
+  private constructor(options: ReignOptions) {
+    this.#options = options;
+    const { server, region, votes } = options;
+    const { device, clock, random, log, rid, listenAddress, timing, brokenRules } = server;
+    this.#voter = startVoter(
+      {
+        region,
+        rid,
+        address: () => this.#role?.address ?? listenAddress,
+        votes,
+        timing: timing.quorum,
+        brokenRules,
+        onElected: (leadership) => {
+          this.#starting = this.#serve(leadership);
+        },
+        onError: (error) => log.error({ event: "election.failed", err: error }, "an election failed"),
+      },
+      { device, clock, random, log },
+    );
+  }
+
+  /** Starts to vote. */
+  static start(options: ReignOptions): Reign {
+    return new Reign(options);
+  }
+
+  /** True while this process serves. */
+  get isServing(): boolean {
+    return this.#role !== undefined;
+  }
+
+  /** A frame came from the server of this term. */
+  heard(term: bigint): void {
+    this.#voter.heard(term);
+  }
+
+  /** Votes no more and hands the server role on in order. */
+  async resign(): Promise<void> {
+    await this.#retire();
+    await this.#role?.resign();
+    this.#role = undefined;
+  }
+
+  /** Votes no more and stops serving at once. */
+  async stop(): Promise<void> {
+    await this.#retire();
+    await this.#role?.stop();
+    this.#role = undefined;
+  }
+
+  async #retire(): Promise<void> {
+    this.#isStopping = true;
+    await this.#voter.stop();
+    await this.#starting;
+  }
+
+  async #serve(leadership: Leadership): Promise<void> {
+    const { log, rid } = this.#options.server;
+    this.#voter.serving(true);
+    try {
+      const role = await ServerRole.start(
+        { ...this.#options.server, onEnded: (error) => this.#ended(error) },
+        leadership,
+      );
+      this.#role = role;
+      log.info({ event: "server.elected", rid, term: leadership.term }, "this member was elected");
+      if (this.#isStopping) await role.stop();
+    } catch (error) {
+      this.#ended(error);
+    }
+  }
+
+  #ended(error: unknown): void {
+    const { log, rid } = this.#options.server;
+    this.#role = undefined;
+    this.#voter.serving(false);
+    const isDeposed = error instanceof DeposedError;
+    log.warn(
+      { event: "server.ended", rid, err: error },
+      isDeposed ? "this server was superseded" : "this server stopped",
+    );
+    if (!isDeposed && !this.#isStopping) {
+      this.#voter
+        .stop()
+        .catch((cause: unknown) =>
+          log.error({ event: "voter.failed", err: cause }, "the voter did not stop"),
+        );
+    }
+  }
+}

@@ -1,0 +1,119 @@
+/*
+ * Group commit: changes are made one after another in memory, and all that were made while a record was in
+ * flight become durable with the next one. Nobody is answered before the record that holds his change has
+ * passed its check (architecture 4).
+ *
+ * A change that fails is undone and fails alone. A commit that fails ends the server's role for good: its
+ * outcome is unknown, and only the next server can say.
+ */
+import { type BrokenRules, type Deferred, deferred, Mutex } from "@holdfast/environment";
+import type { Leadership } from "@holdfast/quorum";
+import { VolumeState } from "../volume/volume-state.ts";
+import type { VolumeTrees } from "./volume-trees.ts";
+
+/** What a committer needs. */
+export interface CommitterOptions {
+  readonly trees: VolumeTrees;
+  /** Records and checks; only what the election's driver hands out can. */
+  readonly leadership: Pick<Leadership, "commit" | "check">;
+  /** Address that the records publish. */
+  readonly address: string;
+  readonly brokenRules: BrokenRules;
+  /** Called once, when a commit failed: the server must stop. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** Serialises changes of the volume's metadata and commits them in groups. */
+export class Committer {
+  readonly #options: CommitterOptions;
+  readonly #mutex: Mutex = new Mutex();
+  #pending: Deferred<void> | undefined;
+  #failure: { readonly error: unknown } | undefined;
+  #committed: VolumeState;
+  #commits = 0;
+
+  constructor(options: CommitterOptions, adopted: VolumeState) {
+    this.#options = options;
+    this.#committed = adopted;
+  }
+
+  /** The state of the newest commit that passed its check. */
+  get committed(): VolumeState {
+    return this.#committed;
+  }
+
+  /** Records written by this server. */
+  get commits(): number {
+    return this.#commits;
+  }
+
+  /**
+   * Makes a change and resolves when it is committed.
+   *
+   * @throws what `change` throws, after undoing it; or the error that ended the server's role.
+   */
+  async mutate<T>(change: (trees: VolumeTrees) => Promise<T>): Promise<T> {
+    const { trees, brokenRules } = this.#options;
+    const value = await this.#mutex.run(async () => {
+      this.#assertAlive();
+      if (trees.isCrowded) await this.#commit();
+      const before = trees.snapshot();
+      try {
+        return await change(trees);
+      } catch (error) {
+        trees.restore(before);
+        throw error;
+      }
+    });
+    const recorded = this.#nextCommit();
+    if (brokenRules.has("answer-before-commit")) recorded.catch(() => {});
+    else await recorded;
+    return value;
+  }
+
+  /** Runs `look` while no change is being made. */
+  read<T>(look: (trees: VolumeTrees) => Promise<T>): Promise<T> {
+    return this.#mutex.run(() => look(this.#options.trees));
+  }
+
+  /** Fails everything from now on, with `error`. Idempotent. */
+  stop(error: unknown): void {
+    this.#failure ??= { error };
+  }
+
+  /** The commit that will hold every change made so far; started here if none is waiting. */
+  #nextCommit(): Promise<void> {
+    if (this.#pending === undefined) {
+      const pending = deferred<void>();
+      this.#pending = pending;
+      this.#mutex
+        .run(() => {
+          this.#pending = undefined;
+          return this.#commit();
+        })
+        .then(pending.resolve, pending.reject);
+    }
+    return this.#pending.promise;
+  }
+
+  async #commit(): Promise<void> {
+    this.#assertAlive();
+    const { trees, leadership, address, onFatal } = this.#options;
+    try {
+      if (!trees.isDirty) return await leadership.check();
+      const state = await trees.flush();
+      await leadership.commit(VolumeState.encode(state), address);
+      trees.recorded();
+      this.#committed = state;
+      this.#commits += 1;
+    } catch (error) {
+      this.stop(error);
+      onFatal(error);
+      throw error;
+    }
+  }
+
+  #assertAlive(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+}

@@ -1,0 +1,238 @@
+/*
+ * The metadata of a volume in the hands of its server: four trees, the free space, and the blocks that the
+ * server may write metadata to.
+ *
+ * The rule (architecture 4): a node is written only to a block that an earlier committed record granted to this
+ * server. So an extent taken for metadata in one commit is used from the next on, and enough of it is always
+ * taken ahead. The opening commit touches no tree: it takes one of the spares that former commits set aside.
+ */
+import {
+  type Extent,
+  FreeSpace,
+  type FreeSpaceSnapshot,
+  MetadataGrant,
+  quarantineKey,
+  quarantineValue,
+} from "@holdfast/alloc-extent";
+import { BTree, NodeCache, type TreeSnapshot } from "@holdfast/btree";
+import { Manifest } from "@holdfast/compaction";
+import { type BlockDevice, type BrokenRules, HoldfastError, invariant } from "@holdfast/environment";
+import type { BlockRef } from "@holdfast/wire-format";
+import { NodeBatch, NodeStore } from "../volume/node-store.ts";
+import { METADATA_GRANTS_MAX, SPARES_MAX, type VolumeState } from "../volume/volume-state.ts";
+import { MemberRecords } from "./member-records.ts";
+
+/** What the trees stand on. */
+export interface VolumeTreesOptions {
+  readonly device: BlockDevice;
+  readonly fsid: bigint;
+  /** The server. */
+  readonly rid: bigint;
+  readonly term: bigint;
+  /** The blocks of the volume that belong to extents. */
+  readonly data: Extent;
+  /** Blocks of one metadata grant and of one spare. */
+  readonly grantBlocks: number;
+  readonly brokenRules: BrokenRules;
+}
+
+/** Everything a failed change puts back. */
+export interface VolumeTreesSnapshot {
+  readonly trees: readonly TreeSnapshot[];
+  readonly free: FreeSpaceSnapshot;
+  readonly state: VolumeState;
+}
+
+/** No block is left where this was to be written. */
+export class NoSpaceError extends HoldfastError<"ERR_HOLDFAST_NO_SPACE", { readonly blocks: number }> {
+  constructor(blocks: number, what: string) {
+    super(
+      "ERR_HOLDFAST_NO_SPACE",
+      "retry",
+      `the volume has no ${blocks} free blocks for ${what}: delete data, or release quarantined space`,
+      { blocks },
+    );
+  }
+}
+
+/** Nodes kept in memory over all trees of a server, about 4 KiB each. */
+const NODE_CACHE_COUNT = 4096;
+
+/** The trees of one server. */
+export class VolumeTrees {
+  readonly members: MemberRecords;
+  readonly manifest: Manifest;
+  readonly free: FreeSpace;
+  readonly #options: VolumeTreesOptions;
+  readonly #trees: {
+    readonly free: BTree;
+    readonly manifest: BTree;
+    readonly members: BTree;
+    readonly quarantine: BTree;
+  };
+  readonly #metadata: MetadataGrant;
+  #state: VolumeState;
+  #isStateDirty = false;
+  #seq = 1n;
+
+  constructor(options: VolumeTreesOptions, opened: VolumeState) {
+    const { device, fsid, data, brokenRules } = options;
+    this.#options = options;
+    this.#state = opened;
+    const reader = new NodeStore(device, fsid);
+    const cache = new NodeCache(NODE_CACHE_COUNT);
+    const open = (root: BlockRef): BTree => new BTree(root, reader, { cache });
+    this.#trees = {
+      free: open(opened.freeRoot),
+      manifest: open(opened.manifestRoot),
+      members: open(opened.membersRoot),
+      quarantine: open(opened.quarantineRoot),
+    };
+    this.members = new MemberRecords(this.#trees.members);
+    this.manifest = new Manifest(this.#trees.manifest);
+    this.free = new FreeSpace(this.#trees.free, data, opened.free);
+    this.#metadata = new MetadataGrant(brokenRules);
+    for (const extent of opened.metadataGrants) this.#metadata.addGrant(extent);
+    this.#metadata.commitStarted();
+    this.#metadata.commitDone();
+  }
+
+  /** The state as it would be committed, but for roots of trees that have changed. */
+  get state(): VolumeState {
+    return this.#state;
+  }
+
+  /** Changes counters and lists of the state. */
+  amend(change: Partial<VolumeState>): void {
+    this.#state = { ...this.#state, ...change };
+    this.#isStateDirty = true;
+  }
+
+  /** True if a commit has something to write. */
+  get isDirty(): boolean {
+    return this.#isStateDirty || Object.values(this.#trees).some((tree) => tree.isChanged);
+  }
+
+  /** True if the next change should wait for a commit, since half of the granted blocks are spoken for. */
+  get isCrowded(): boolean {
+    return this.#dirtyNodes * 2 > this.#metadata.availableBlocks;
+  }
+
+  /** What {@link restore} goes back to. */
+  snapshot(): VolumeTreesSnapshot {
+    const { free, manifest, members, quarantine } = this.#trees;
+    return {
+      trees: [free, manifest, members, quarantine].map((tree) => tree.snapshot()),
+      free: this.free.snapshot(),
+      state: this.#state,
+    };
+  }
+
+  /** Undoes every change since the snapshot; no commit may lie between. */
+  restore(snapshot: VolumeTreesSnapshot): void {
+    const { free, manifest, members, quarantine } = this.#trees;
+    [free, manifest, members, quarantine].forEach((tree, index) => {
+      const saved = snapshot.trees[index];
+      invariant(saved !== undefined, "a snapshot holds one entry per tree");
+      tree.restore(saved);
+    });
+    this.free.restore(snapshot.free);
+    this.#state = snapshot.state;
+  }
+
+  /**
+   * Takes free blocks for `what`; the extent may be shorter than asked.
+   *
+   * @throws {@link NoSpaceError} `ERR_HOLDFAST_NO_SPACE` when nothing is free.
+   */
+  async take(blocks: number, what: string): Promise<Extent> {
+    const extent = await this.free.allocate(blocks);
+    if (extent === undefined) throw new NoSpaceError(blocks, what);
+    return extent;
+  }
+
+  /** Puts an extent where nobody allocates until its owner is confirmed dead. */
+  async quarantine(extent: Extent, owner: bigint, term: bigint): Promise<void> {
+    await this.#trees.quarantine.put(
+      quarantineKey(owner, extent.start),
+      quarantineValue({ extent, owner, term }),
+    );
+    const { blocks, extentCount } = this.#state.quarantine;
+    this.amend({ quarantine: { blocks: blocks + extent.lengthBlocks, extentCount: extentCount + 1 } });
+  }
+
+  /** Moves grants of former servers into the quarantine and fills the spares up again. */
+  async settle(): Promise<void> {
+    for (const { start, lengthBlocks, owner, term } of this.#state.orphans) {
+      await this.quarantine({ start, lengthBlocks }, owner, term);
+    }
+    const spares = [...this.#state.spares];
+    while (spares.length < SPARES_MAX) {
+      const extent = await this.free.allocate(this.#options.grantBlocks);
+      if (extent === undefined) break;
+      spares.push(extent);
+    }
+    this.amend({ orphans: [], spares });
+  }
+
+  /**
+   * Writes every changed node and gives the state that names them. The record is the caller's.
+   *
+   * @throws {@link NoSpaceError} when the granted blocks do not suffice; the server must stop then.
+   */
+  async flush(): Promise<VolumeState> {
+    await this.#grantAhead();
+    const { device, fsid, rid, term } = this.#options;
+    const batch = new NodeBatch(device, { fsid, term, writer: rid });
+    const writer = {
+      allocate: () => this.#metadata.allocate(),
+      write: (address: bigint, seq: bigint, payload: Uint8Array) =>
+        Promise.resolve(batch.add(address, seq, payload)),
+      free: (ref: BlockRef) => this.#metadata.free(ref.address),
+    };
+    // The term above the commit's number: no two nodes ever written share a seq.
+    const seq = (term << 40n) | this.#seq;
+    this.#seq += 1n;
+    this.#metadata.commitStarted();
+    this.free.commitStarted();
+    const { free, manifest, members, quarantine } = this.#trees;
+    const state: VolumeState = {
+      ...this.#state,
+      freeRoot: await free.flush(writer, seq),
+      manifestRoot: await manifest.flush(writer, seq),
+      membersRoot: await members.flush(writer, seq),
+      quarantineRoot: await quarantine.flush(writer, seq),
+      metadataGrants: this.#metadata.grants(),
+      free: this.free.counters,
+    };
+    await batch.write();
+    this.#state = state;
+    return state;
+  }
+
+  /** The record of the last {@link flush} is committed: what it granted and freed may be used. */
+  recorded(): void {
+    this.#isStateDirty = false;
+    this.#metadata.commitDone();
+    this.free.commitDone();
+  }
+
+  get #dirtyNodes(): number {
+    const { free, manifest, members, quarantine } = this.#trees;
+    return free.dirtyNodeCount + manifest.dirtyNodeCount + members.dirtyNodeCount + quarantine.dirtyNodeCount;
+  }
+
+  /** Takes the next metadata extent while the present ones still hold what this commit and the next need. */
+  async #grantAhead(): Promise<void> {
+    const { grantBlocks } = this.#options;
+    const lowBlocks = grantBlocks / 2;
+    const grants = this.#metadata.grants().length;
+    if (this.#metadata.availableBlocks - this.#dirtyNodes < lowBlocks && grants < METADATA_GRANTS_MAX) {
+      // Later grants are larger, so that the list in the record never fills up.
+      const extent = await this.free.allocate(grantBlocks << Math.floor(grants / 8));
+      if (extent !== undefined) this.#metadata.addGrant(extent);
+    }
+    const needed = this.#dirtyNodes;
+    if (needed > this.#metadata.availableBlocks) throw new NoSpaceError(needed, "metadata");
+  }
+}

@@ -1,0 +1,100 @@
+/*
+ * Where everything stands on a volume (docs/formats/volume.md).
+ *
+ *   block 0 … 15            left alone (boot loaders, partition tables)
+ *   block 16                super block, first copy
+ *   block 64 …              hints: 64 blocks
+ *   then                    term slots: X and Y of each term
+ *   then                    records: two halves of each term, first copy
+ *   then                    extents: metadata, journals, segments
+ *   near the end            records, second copy: far from the first
+ *   last block              super block, second copy
+ */
+import { BLOCK_BYTES, HoldfastError } from "@holdfast/environment";
+import type { QuorumRegion } from "@holdfast/quorum";
+
+/** Block of the first super block: 64 KiB into the device, as file systems leave it. */
+export const SUPER_BLOCK = 16n;
+
+/** First block of the hints. */
+export const HINTS_BLOCK = 64n;
+
+/** Blocks of hints: few collisions with a dozen voters writing at random (reference: scoutfs 3.2). */
+export const HINTS_COUNT = 64;
+
+/** Smallest volume in bytes: below it the fixed areas would crowd out the data. */
+export const VOLUME_BYTES_MIN: bigint = 16n * 1024n * 1024n;
+
+/** Term slots by size of the volume: 4,096 take 96 MiB, 512 take 12 MiB. */
+const TERM_STEPS: readonly { readonly fromBytes: bigint; readonly terms: number }[] = [
+  { fromBytes: 2n << 30n, terms: 4096 },
+  { fromBytes: 128n << 20n, terms: 512 },
+  { fromBytes: 0n, terms: 64 },
+];
+
+/** Geometry of one volume. */
+export interface VolumeLayout {
+  /** Blocks of the whole volume. */
+  readonly blockCount: bigint;
+  /** Terms that can ever be won before the slots are renewed. */
+  readonly termsMax: number;
+  /** Number of the last block: the second super block. */
+  readonly superCopyBlock: bigint;
+  /** First block that belongs to extents. */
+  readonly dataBlock: bigint;
+  /** Blocks that belong to extents. */
+  readonly dataCount: bigint;
+  /** The election's part, but for the volume's identity. */
+  readonly quorum: Omit<QuorumRegion, "fsid">;
+}
+
+/** A device that is too small to be a volume. */
+export class VolumeTooSmallError extends HoldfastError<
+  "ERR_HOLDFAST_VOLUME_TOO_SMALL",
+  { readonly sizeBytes: bigint; readonly minimumBytes: bigint }
+> {
+  constructor(sizeBytes: bigint) {
+    super(
+      "ERR_HOLDFAST_VOLUME_TOO_SMALL",
+      "usage",
+      `a volume needs at least ${VOLUME_BYTES_MIN} bytes, the device has ${sizeBytes}`,
+      { sizeBytes, minimumBytes: VOLUME_BYTES_MIN },
+    );
+  }
+}
+
+/**
+ * The layout of a device of `sizeBytes`; a rest that is no whole block is left alone.
+ *
+ * @throws {@link VolumeTooSmallError} `ERR_HOLDFAST_VOLUME_TOO_SMALL`.
+ */
+export function layoutFor(sizeBytes: bigint, termsMax: number = defaultTerms(sizeBytes)): VolumeLayout {
+  if (sizeBytes < VOLUME_BYTES_MIN) throw new VolumeTooSmallError(sizeBytes);
+  const blockCount = sizeBytes / BigInt(BLOCK_BYTES);
+  const perArea = 2n * BigInt(termsMax);
+  const slotsBlock = HINTS_BLOCK + BigInt(HINTS_COUNT);
+  const recordsBlock = slotsBlock + perArea;
+  const dataBlock = recordsBlock + perArea;
+  const superCopyBlock = blockCount - 1n;
+  const recordsCopyBlock = superCopyBlock - perArea;
+  return {
+    blockCount,
+    termsMax,
+    superCopyBlock,
+    dataBlock,
+    dataCount: recordsCopyBlock - dataBlock,
+    quorum: {
+      hintsBlock: HINTS_BLOCK,
+      hintsCount: HINTS_COUNT,
+      slotsBlock,
+      termsMax,
+      recordsBlock,
+      recordsCopyBlock,
+    },
+  };
+}
+
+function defaultTerms(sizeBytes: bigint): number {
+  const step = TERM_STEPS.find(({ fromBytes }) => sizeBytes >= fromBytes);
+  return step === undefined ? 64 : step.terms;
+}
