@@ -241,6 +241,11 @@ export class LockClient {
 
   #invalidate(event: LockClientEvent & { type: "invalidate" }, effects: LockClientEffect[]): void {
     const { invalidation, to } = event;
+    // Its locks are given on when its journal is replayed; an answer from here could be believed too early.
+    if (this.#phase === "lost") {
+      effects.push({ type: "decline", invalidation, refusal: LOCK_REFUSALS.memberGone });
+      return;
+    }
     if (event.term < this.#term) {
       effects.push({ type: "decline", invalidation, refusal: LOCK_REFUSALS.staleTerm });
       return;
@@ -315,7 +320,7 @@ export class LockClient {
       lock.isGivingBack = false;
       lock.isOwedToServer = false;
       for (const { invalidation } of lock.demands)
-        effects.push({ type: "answer", invalidation, mode: "null" });
+        effects.push({ type: "decline", invalidation, refusal: LOCK_REFUSALS.memberGone });
       lock.demands = [];
     }
     this.#locks.clear();
