@@ -19,7 +19,9 @@ const isBoolean: Check = (value) => typeof value === "boolean";
 const isNothing: Check = (value) => value === undefined || value === null;
 const isMode: Check = (value) => value === "ex" || value === "sh";
 const isScalar: Check = (value) =>
-  typeof value === "string" || typeof value === "boolean" || (typeof value === "number" && Number.isFinite(value));
+  typeof value === "string" ||
+  typeof value === "boolean" ||
+  (typeof value === "number" && Number.isFinite(value));
 const isScalarOrNull: Check = (value) => value === null || isScalar(value);
 const isList: Check = (value) => Array.isArray(value) && value.every(isScalar);
 const isTokenOrBoolean: Check = (value) => isBoolean(value) || isInteger(value);

@@ -54,7 +54,10 @@ export function checkHistory(history: History, stepsMax: number = SEARCH_STEPS_M
 }
 
 /** Judges the operations of one key. */
-export function checkKey(operations: readonly HistoryOperation[], stepsMax: number = SEARCH_STEPS_MAX): KeyVerdict {
+export function checkKey(
+  operations: readonly HistoryOperation[],
+  stepsMax: number = SEARCH_STEPS_MAX,
+): KeyVerdict {
   return new Search(relevantOperations(operations)).run(stepsMax);
 }
 

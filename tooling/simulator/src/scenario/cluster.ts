@@ -44,6 +44,8 @@ export interface OpenOptions {
   readonly process: SimulatedProcess;
   readonly listenAddress: string;
   readonly brokenRules: BrokenRules;
+  /** Told when the membership ended by itself; the process is replaced then. */
+  readonly onLost: (error: unknown) => void;
 }
 
 /** A cluster that a scenario can put to the test. One object serves one run. */

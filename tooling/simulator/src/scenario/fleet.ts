@@ -92,9 +92,10 @@ export class Fleet {
     });
     const ports = portsOf(process, this.#options, (line) => this.#heard(line));
     const listenAddress = `sim://${host.name}:0`;
+    const onLost = (error: unknown): void => this.#judgeError(host, process, error);
     process.post("message", () => {
       void Promise.resolve()
-        .then(() => cluster.open({ ports, process, listenAddress, brokenRules }))
+        .then(() => cluster.open({ ports, process, listenAddress, brokenRules, onLost }))
         .then(
           (member) => {
             if (host.process === process) host.member = member;
@@ -201,7 +202,11 @@ export class Fleet {
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = error instanceof HoldfastError ? `${error.code} ` : "";
-  const place = error.stack?.split("\n").find((line) => line.includes("at "))?.trim() ?? "";
+  const place =
+    error.stack
+      ?.split("\n")
+      .find((line) => line.includes("at "))
+      ?.trim() ?? "";
   const cause = error.cause === undefined ? "" : `, because of ${describeError(error.cause)}`;
   return `${code}${error.name}: ${error.message} (${place})${cause}`;
 }

@@ -54,9 +54,17 @@ export class Recorder {
       this.#callCount += 1;
       call.id = this.#callCount;
       const id = call.id;
-      const common = { e: "call", id, c: this.#clientNumber(call.lane), f: call.operation, k: call.key } as const;
+      const common = {
+        e: "call",
+        id,
+        c: this.#clientNumber(call.lane),
+        f: call.operation,
+        k: call.key,
+      } as const;
       const t = this.#time();
-      this.#builder.add(call.operation === "write" ? { ...common, v: call.value ?? "", t } : { ...common, t });
+      this.#builder.add(
+        call.operation === "write" ? { ...common, v: call.value ?? "", t } : { ...common, t },
+      );
     }
     return {
       succeed: (read) => {

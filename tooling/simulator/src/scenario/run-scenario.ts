@@ -118,7 +118,7 @@ class Scenario {
   async run(): Promise<ScenarioResult> {
     if (await this.#setUp()) {
       await this.#chaos();
-      if (await this.#becomeLive()) await this.#finish();
+      if (!this.#isWrong() && (await this.#becomeLive())) await this.#finish();
     }
     return this.#judge();
   }
@@ -136,10 +136,10 @@ class Scenario {
           this.#found({ type: "failure", message: `cannot format: ${describeError(error)}` }),
       );
     });
-    const end = await this.#runUntil(SETUP_MS, () => isFormatted || this.#violations.length > 0);
+    await this.#runUntil(SETUP_MS, () => isFormatted || this.#isWrong());
     process.kill();
     if (!isFormatted) {
-      this.#found({ type: "no-progress", message: `the volume was not formatted (${end})` });
+      this.#found({ type: "no-progress", message: "the volume was not formatted" });
       return false;
     }
     for (const host of this.#fleet.hosts) this.#fleet.start(host);
@@ -153,7 +153,7 @@ class Scenario {
     const kinds = this.#options.faults;
     this.#nemesis.start(planFaults(this.#world.random("faults"), { chaosMs, kinds }));
     this.#workload.start();
-    await this.#runUntil(chaosMs, () => false);
+    await this.#runUntil(chaosMs, () => this.#isWrong());
   }
 
   async #becomeLive(): Promise<boolean> {
@@ -175,7 +175,10 @@ class Scenario {
       return false;
     }
     if (await this.#outside(livenessMs, () => this.#waitForOneServer())) return true;
-    this.#found({ type: "servers", message: "there was never exactly one server after everything was healed" });
+    this.#found({
+      type: "servers",
+      message: "there was never exactly one server after everything was healed",
+    });
     return false;
   }
 
@@ -205,7 +208,8 @@ class Scenario {
       return;
     }
     const hasLeft = await this.#outside(livenessMs, async () => {
-      for (const host of this.#world.random("leaving").shuffle(this.#fleet.up())) await this.#fleet.leave(host);
+      for (const host of this.#world.random("leaving").shuffle(this.#fleet.up()))
+        await this.#fleet.leave(host);
     });
     if (!hasLeft) this.#found({ type: "no-progress", message: "the members could not all leave" });
   }
@@ -234,6 +238,12 @@ class Scenario {
       counters: this.#counters.entries(),
       tail: this.#world.trace.tail(),
     };
+  }
+
+  /** True once something is known to be wrong: the rest of the run would tell nothing new. */
+  #isWrong(): boolean {
+    const { failures } = this.#world;
+    return this.#violations.length + failures.length + this.#disk.landings.violations.length > 0;
   }
 
   #found(violation: Violation): void {

@@ -3,7 +3,7 @@
  */
 import { deferred, DeviceError } from "@holdfast/environment";
 import type { BlockDevice, WriteOptions } from "@holdfast/environment";
-import { injectedError, type SimulatedDisk } from "./disk.ts";
+import type { SimulatedDisk } from "./disk.ts";
 import { SECTOR_BYTES } from "./medium.ts";
 import type { SimulatedProcess } from "./process.ts";
 
@@ -57,7 +57,7 @@ export class SimulatedDevice implements BlockDevice {
       // A failed write lands after its caller took the buffer back, so it keeps a copy.
       bytes: isFailing ? bytes.slice() : bytes,
       isDurable: options.isDurable,
-      landed: isFailing ? nothing : () => this.#complete(done.resolve),
+      landed: isFailing ? nothing : () => this.#complete(() => done.resolve()),
     });
     if (isFailing) {
       const at = { url: this.url, offset, lengthBytes: bytes.length };
@@ -116,6 +116,18 @@ export class SimulatedDevice implements BlockDevice {
     }
     return undefined;
   }
+}
+
+/** The error of a request that the world made fail. */
+function injectedError(
+  operation: "READ" | "WRITE" | "FLUSH",
+  at: { readonly url: string; readonly offset: number; readonly lengthBytes: number },
+): DeviceError {
+  return new DeviceError(
+    `ERR_HOLDFAST_DEVICE_${operation}`,
+    `${operation.toLowerCase()} of ${at.lengthBytes} bytes at ${at.offset} of ${at.url} failed: injected I/O error`,
+    { device: at.url, offsetBytes: BigInt(at.offset), lengthBytes: at.lengthBytes },
+  );
 }
 
 function nothing(): void {}

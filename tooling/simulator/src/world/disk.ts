@@ -5,7 +5,6 @@
  * process submitted before it was paused or killed is out of its hands: it may land at once, much later, in pieces, or
  * (of a killed process) never. Nothing a process does or suffers takes a submitted write back.
  */
-import { DeviceError } from "@holdfast/environment";
 import { SimulatedDevice } from "./device.ts";
 import { JudgedLandings, type LandingJudge } from "./landings.ts";
 import { Medium, SECTOR_BYTES } from "./medium.ts";
@@ -192,7 +191,9 @@ export class SimulatedDisk {
   #unleash(process: SimulatedProcess, state: "paused" | "dead"): void {
     const submissions = this.#inFlight.get(process);
     if (submissions === undefined) return;
-    for (const submission of [...submissions]) {
+    // A set may be changed while it is walked, but what is armed again below must not be met a second time.
+    const pending = [...submissions];
+    for (const submission of pending) {
       const fate = this.#random.unit();
       if (fate < 0.4) continue;
       this.world.cancel(submission.event);
@@ -205,18 +206,6 @@ export class SimulatedDisk {
       if (state === "paused" || fate < 0.8) this.#arm(write, lateMs);
     }
   }
-}
-
-/** The error of a request that the world made fail. */
-export function injectedError(
-  operation: "READ" | "WRITE" | "FLUSH",
-  at: { readonly url: string; readonly offset: number; readonly lengthBytes: number },
-): DeviceError {
-  return new DeviceError(
-    `ERR_HOLDFAST_DEVICE_${operation}`,
-    `${operation.toLowerCase()} of ${at.lengthBytes} bytes at ${at.offset} of ${at.url} failed: injected I/O error`,
-    { device: at.url, offsetBytes: BigInt(at.offset), lengthBytes: at.lengthBytes },
-  );
 }
 
 /** Uniform in its logarithm: short and long waits are equally likely. */

@@ -29,7 +29,7 @@ export function findTickRunner(): (() => void) | undefined {
 
   async function chain(): Promise<void> {
     while (depth < SELF_TEST_DEPTH) {
-      await undefined;
+      await Promise.resolve();
       depth += 1;
     }
   }

@@ -135,7 +135,11 @@ export class SimulatedNetwork {
   bind(address: string, endpoint: Endpoint): string {
     const wanted = parseAddress(address);
     if (wanted === undefined) {
-      throw new TransportError("ERR_HOLDFAST_ADDRESS_INVALID", `not a simulated address: ${address}`, address);
+      throw new TransportError(
+        "ERR_HOLDFAST_ADDRESS_INVALID",
+        `not a simulated address: ${address}`,
+        address,
+      );
     }
     if (wanted.host !== endpoint.process.host && wanted.host !== "0") {
       throw new TransportError("ERR_HOLDFAST_LISTEN", `${address} belongs to another host`, address);

@@ -1,14 +1,7 @@
 /*
  * All ports of one simulated process, in one hand.
  */
-import type {
-  BlockDevice,
-  Clock,
-  Cryptography,
-  Logger,
-  Random,
-  Transport,
-} from "@holdfast/environment";
+import type { BlockDevice, Clock, Cryptography, Logger, Random, Transport } from "@holdfast/environment";
 import { SimulatedClock } from "./clock.ts";
 import { SIMULATED_CRYPTOGRAPHY } from "./cryptography.ts";
 import type { SimulatedDisk } from "./disk.ts";

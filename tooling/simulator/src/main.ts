@@ -1,0 +1,117 @@
+#!/usr/bin/env node
+/*
+ * The `simulate` command: many runs of a whole cluster in a deterministic world.
+ */
+import { writeFileSync } from "node:fs";
+import { formatHistory } from "./judge/history-text.ts";
+import { BREAKABLE_RULES } from "./scenario/broken-rules.ts";
+import { MemberCluster } from "./scenario/cluster-member.ts";
+import {
+  parseSimulateArguments,
+  USAGE,
+  UsageError,
+  type SimulateArguments,
+} from "./scenario/command-line.ts";
+import type { ScenarioResult } from "./scenario/run-scenario.ts";
+import { runSeeds, type SeedsResult } from "./scenario/run-seeds.ts";
+import { describeFacts, type LogLine } from "./world/ports.ts";
+
+const PROGRESS_MS = 2000;
+const TAIL_LINES = 80;
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const parsed = parseSimulateArguments(args);
+    if (parsed.isHelpWanted) return print(USAGE);
+    if (parsed.isListWanted) {
+      return print(BREAKABLE_RULES.map(({ name, omission }) => `${name}: ${omission}\n`).join(""));
+    }
+    return await simulate(parsed);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`${error.message}\n\n${USAGE}`);
+    return 2;
+  }
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}
+
+async function simulate(parsed: SimulateArguments): Promise<number> {
+  const startedMs = performance.now();
+  let toldMs = startedMs;
+  const result = await runSeeds({
+    arguments: parsed,
+    makeCluster: () => new MemberCluster(),
+    onLog: parsed.isVerbose ? printLog : undefined,
+    onProgress: (seedCount, eventCount) => {
+      const nowMs = performance.now();
+      if (parsed.isJson || nowMs - toldMs < PROGRESS_MS) return;
+      toldMs = nowMs;
+      const speed = Math.round((eventCount / (nowMs - startedMs)) * 1000);
+      process.stderr.write(
+        `${seedCount} of ${parsed.seedCount} seeds, ${eventCount} events, ${speed} events/s\n`,
+      );
+    },
+  });
+  const seconds = (performance.now() - startedMs) / 1000;
+  const { last } = result;
+  if (parsed.historyPath !== undefined && last?.history !== undefined) {
+    writeFileSync(parsed.historyPath, formatHistory(last.history));
+  }
+  const isBad = last !== undefined && last.violations.length > 0;
+  process.stdout.write(parsed.isJson ? toJson(result, seconds) : toText(result, seconds));
+  if (isBad && !parsed.isJson) process.stdout.write(describeViolations(last, parsed));
+  return isBad ? 1 : 0;
+}
+
+function toText({ seedCount, eventCount, counters, last }: SeedsResult, seconds: number): string {
+  const counts = counters.map(([name, count]) => `  ${String(count).padStart(9)}  ${name}\n`).join("");
+  const speed = Math.round(eventCount / seconds);
+  const violationCount = last?.violations.length ?? 0;
+  return (
+    `${counts}${seedCount} seeds, ${violationCount} violations, ${eventCount} events, ` +
+    `${speed} events/s, last trace ${last?.traceHash ?? "none"}\n`
+  );
+}
+
+function toJson({ seedCount, eventCount, counters, last }: SeedsResult, seconds: number): string {
+  const violations = last?.violations ?? [];
+  return `${JSON.stringify({
+    seedCount,
+    eventCount,
+    eventsPerSecond: Math.round(eventCount / seconds),
+    lastSeed: last?.seed.toString(),
+    lastTraceHash: last?.traceHash,
+    violatingSeed: violations.length > 0 ? last?.seed.toString() : undefined,
+    violations,
+    counters: Object.fromEntries(counters),
+  })}\n`;
+}
+
+function describeViolations(last: ScenarioResult, parsed: SimulateArguments): string {
+  const { seed, memberCount, violations, tail, virtualMs } = last;
+  const broken = parsed.brokenRules.size === 0 ? "" : ` --break ${[...parsed.brokenRules].join(",")}`;
+  const events = tail
+    .slice(-TAIL_LINES)
+    .map(
+      ({ timeMs, process, what }) => `  ${timeMs.toFixed(3).padStart(12)}  ${process.padEnd(12)} ${what}\n`,
+    );
+  return [
+    `\nlast events of seed ${seed}, ${memberCount} members, ${virtualMs.toFixed(0)} virtual ms:\n`,
+    ...events,
+    `\nviolations:\n`,
+    ...violations.map(({ type, message }) => `  ${type}: ${message}\n`),
+    `\nseed ${seed}: run it again with --seed ${seed} --members ${parsed.membersMin}..${parsed.membersMax}${broken}\n`,
+  ].join("");
+}
+
+function printLog({ timeMs, process: name, level, facts, message }: LogLine): void {
+  process.stderr.write(
+    `${timeMs.toFixed(3).padStart(12)} ${name.padEnd(12)} ${level.padEnd(5)} ${message} ${describeFacts(facts)}\n`,
+  );
+}

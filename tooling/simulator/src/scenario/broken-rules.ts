@@ -1,0 +1,30 @@
+/*
+ * Safety rules that a run can break on purpose. Runs with one of them broken must find a violation, or the checks
+ * prove nothing.
+ */
+
+/** A rule that can be broken. */
+export interface BreakableRule {
+  /** Its name in `BrokenRules`. */
+  readonly name: string;
+  /** What is left out. */
+  readonly omission: string;
+}
+
+/** All rules that can be broken, one place in the code each. */
+export const BREAKABLE_RULES: readonly BreakableRule[] = [
+  { name: "commit-check", omission: "a server does not look for a successor after it wrote its record" },
+  {
+    name: "check-next-term-only",
+    omission: "that look stops at the first following term, whatever it finds",
+  },
+  { name: "splitter", omission: "a candidate does not back off from a term that another one announced" },
+  {
+    name: "answer-before-commit",
+    omission: "the server answers before the record of the effect is committed",
+  },
+  { name: "one-record-half", omission: "records overwrite one place instead of alternating between two" },
+  { name: "metadata-outside-grant", omission: "a server reuses metadata blocks it was not granted" },
+  { name: "journal-check", omission: "a member acknowledges without looking whether it was evicted" },
+  { name: "invalidate-before-commit", omission: "a lock is given back before its dirty items are recorded" },
+];

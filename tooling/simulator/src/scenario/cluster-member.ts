@@ -1,0 +1,79 @@
+/*
+ * The cluster that is put to the test: real members of a real volume, on simulated ports.
+ */
+import { utf8 } from "@holdfast/environment";
+import { formatVolume, openMember, type Dataset, type Member } from "@holdfast/member";
+import type { SimulatedPorts } from "../world/ports.ts";
+import type { Cluster, ClusterMember, ClusterStatus, KeyWrite, OpenOptions } from "./cluster.ts";
+
+const DEVICE_BYTES = 64n * 1024n * 1024n;
+
+/** Small enough that journals turn over and segments are written and merged within a run. */
+const MEMTABLE_BYTES = 64 * 1024;
+
+/** A cluster of members as `@holdfast/member` makes them. */
+export class MemberCluster implements Cluster {
+  readonly deviceSizeBytes: bigint = DEVICE_BYTES;
+
+  async format(ports: SimulatedPorts): Promise<void> {
+    await formatVolume(ports.device, { label: "simulated", votes: 1 }, ports.random);
+  }
+
+  async open(options: OpenOptions): Promise<ClusterMember> {
+    const { ports, process, listenAddress, brokenRules, onLost } = options;
+    const member = await openMember({
+      ...ports,
+      listenAddress,
+      name: process.name,
+      storeLimits: { memtableBytesMax: MEMTABLE_BYTES },
+      brokenRules,
+      onLost,
+    });
+    process.rid = member.rid;
+    return new SimulatedMember(member, await member.dataset());
+  }
+}
+
+class SimulatedMember implements ClusterMember {
+  readonly #member: Member;
+  readonly #dataset: Dataset;
+
+  constructor(member: Member, dataset: Dataset) {
+    this.#member = member;
+    this.#dataset = dataset;
+  }
+
+  put(key: string, value: string): Promise<void> {
+    return this.#dataset.put(key, value);
+  }
+
+  del(key: string): Promise<void> {
+    return this.#dataset.delete(key);
+  }
+
+  transact(writes: readonly KeyWrite[]): Promise<void> {
+    return this.#dataset.batch(
+      writes.map(({ key, value }) => (value === undefined ? { key } : { key, value })),
+    );
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    const value = await this.#dataset.get(key);
+    return value === undefined ? undefined : utf8.decode(value);
+  }
+
+  async scan(): Promise<ReadonlyMap<string, string>> {
+    const found = new Map<string, string>();
+    for await (const { key, value } of this.#dataset.scan()) found.set(utf8.decode(key), utf8.decode(value));
+    return found;
+  }
+
+  close(): Promise<void> {
+    return this.#member.close();
+  }
+
+  status(): ClusterStatus {
+    const { isServing, term } = this.#member.report();
+    return { isServing, term };
+  }
+}

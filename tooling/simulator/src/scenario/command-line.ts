@@ -1,0 +1,158 @@
+/*
+ * Arguments of the `simulate` command.
+ */
+import { parseArgs } from "node:util";
+import { BREAKABLE_RULES } from "./broken-rules.ts";
+import { FAULT_KINDS, type FaultKind } from "./fault-plan.ts";
+
+/** What the command was asked to do. */
+export interface SimulateArguments {
+  /** How many seeds to run. */
+  readonly seedCount: number;
+  /** The first of them. */
+  readonly firstSeed: bigint;
+  readonly membersMin: number;
+  readonly membersMax: number;
+  readonly brokenRules: ReadonlySet<string>;
+  /** Only the names of the rules are wanted. */
+  readonly isListWanted: boolean;
+  readonly isHelpWanted: boolean;
+  /** Where the last history goes. */
+  readonly historyPath: string | undefined;
+  readonly isJson: boolean;
+  /** Members' logs go to standard error. */
+  readonly isVerbose: boolean;
+  readonly eventsMax: number | undefined;
+  readonly chaosMs: number | undefined;
+  readonly faults: readonly FaultKind[] | undefined;
+}
+
+/** Arguments that make no sense; the command ends with status 2. */
+export class UsageError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "UsageError";
+  }
+}
+
+/** How to use the command. */
+export const USAGE: string = `simulate [options]
+
+  --seeds N         run N seeds (1)
+  --seed S          the first seed, decimal or 0x… (1)
+  --members A..B    members of a cluster, drawn by the seed (2..5)
+  --break RULE      break a safety rule on purpose; several separated by commas; "list" names them
+  --faults KINDS    use these kinds of fault instead of what the seed draws, e.g. crash-server,pause
+  --chaos MS        length of the chaos in virtual milliseconds (20000)
+  --events N        give a run up after N events (3000000)
+  --history FILE    write the last history there, as JSON lines
+  --json            one JSON object on standard output
+  --verbose         members' logs on standard error
+
+Exit status: 0 nothing found, 1 a violation (its seed is printed), 2 usage.
+`;
+
+const MEMBERS_MAX = 16;
+const SEED_MAX = (1n << 64n) - 1n;
+
+/**
+ * Reads the arguments.
+ *
+ * @throws {@link UsageError} when one is unknown, malformed or out of range.
+ */
+export function parseSimulateArguments(args: readonly string[]): SimulateArguments {
+  const values = readOptions(args);
+  const [membersMin, membersMax] = parseMembers(values.members ?? "2..5");
+  const broken = splitList(values.break);
+  const isListWanted = broken.length === 1 && broken[0] === "list";
+  return {
+    seedCount: parseCount("--seeds", values.seeds ?? "1", 1),
+    firstSeed: parseSeed(values.seed ?? "1"),
+    membersMin,
+    membersMax,
+    brokenRules: isListWanted ? new Set() : new Set(broken.map(knownRule)),
+    isListWanted,
+    isHelpWanted: values.help === true,
+    historyPath: values.history,
+    isJson: values.json === true,
+    isVerbose: values.verbose === true,
+    eventsMax: values.events === undefined ? undefined : parseCount("--events", values.events, 1),
+    chaosMs: values.chaos === undefined ? undefined : parseCount("--chaos", values.chaos, 0),
+    faults: values.faults === undefined ? undefined : splitList(values.faults).map(knownFault),
+  };
+}
+
+interface OptionValues {
+  readonly seeds?: string | undefined;
+  readonly seed?: string | undefined;
+  readonly members?: string | undefined;
+  readonly break?: string | undefined;
+  readonly faults?: string | undefined;
+  readonly chaos?: string | undefined;
+  readonly events?: string | undefined;
+  readonly history?: string | undefined;
+  readonly json?: boolean | undefined;
+  readonly verbose?: boolean | undefined;
+  readonly help?: boolean | undefined;
+}
+
+function readOptions(args: readonly string[]): OptionValues {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: false,
+      options: {
+        seeds: { type: "string" },
+        seed: { type: "string" },
+        members: { type: "string" },
+        break: { type: "string" },
+        faults: { type: "string" },
+        chaos: { type: "string" },
+        events: { type: "string" },
+        history: { type: "string" },
+        json: { type: "boolean" },
+        verbose: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    }).values;
+  } catch (cause) {
+    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
+function parseCount(name: string, text: string, min: number): number {
+  const count = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(count >= min)) throw new UsageError(`${name} must be a whole number of at least ${min}, not ${text}`);
+  return count;
+}
+
+function parseSeed(text: string): bigint {
+  const seed = /^(\d{1,20}|0x[\da-f]{1,16})$/i.test(text) ? BigInt(text) : SEED_MAX + 1n;
+  if (seed > SEED_MAX) throw new UsageError(`--seed must be 0 to 2^64-1, not ${text}`);
+  return seed;
+}
+
+function parseMembers(text: string): [number, number] {
+  const match = /^(\d{1,2})(?:\.\.(\d{1,2}))?$/.exec(text);
+  const min = Number(match?.[1]);
+  const max = Number(match?.[2] ?? match?.[1]);
+  if (match === null || min < 1 || max < min || max > MEMBERS_MAX) {
+    throw new UsageError(`--members must be A..B with 1 ≤ A ≤ B ≤ ${MEMBERS_MAX}, not ${text}`);
+  }
+  return [min, max];
+}
+
+function splitList(text: string | undefined): string[] {
+  return text === undefined ? [] : text.split(",");
+}
+
+function knownRule(name: string): string {
+  if (BREAKABLE_RULES.some((rule) => rule.name === name)) return name;
+  throw new UsageError(`there is no rule ${name}: --break list names them`);
+}
+
+function knownFault(name: string): FaultKind {
+  const kind = FAULT_KINDS.find((known) => known === name);
+  if (kind === undefined) throw new UsageError(`there is no fault ${name}: ${FAULT_KINDS.join(", ")}`);
+  return kind;
+}

@@ -1,0 +1,107 @@
+import { NO_BROKEN_RULES } from "@holdfast/environment";
+import { expect, test } from "vitest";
+import {
+  checkHistory,
+  formatHistory,
+  parseHistory,
+  parseSimulateArguments,
+  planFaults,
+  RandomStream,
+  runScenario,
+  runSeeds,
+  type ScenarioResult,
+} from "../src/index.ts";
+import { ToyCluster, type ToyFault } from "./toy-cluster.ts";
+
+function run(seed: bigint, fault?: ToyFault): Promise<ScenarioResult> {
+  return runScenario({
+    seed,
+    cluster: new ToyCluster(fault),
+    membersMin: 2,
+    membersMax: 5,
+    brokenRules: NO_BROKEN_RULES,
+    chaosMs: 8000,
+    livenessMs: 20_000,
+  });
+}
+
+test.each([1n, 2n, 3n, 4n, 5n, 6n])("a correct cluster passes under all faults (seed %s)", async (seed) => {
+  const { violations, history, counters } = await run(seed);
+
+  expect(violations).toEqual([]);
+  expect(Object.fromEntries(counters)["write value"]).toBeGreaterThan(20);
+  expect(history?.operations.length).toBeGreaterThan(100);
+});
+
+test("one seed gives one run, event for event", async () => {
+  const [first, again, other] = [await run(11n), await run(11n), await run(12n)];
+
+  expect(again.traceHash).toBe(first.traceHash);
+  expect(again.eventCount).toBe(first.eventCount);
+  expect(other.traceHash).not.toBe(first.traceHash);
+});
+
+test.each<[ToyFault, string]>([
+  ["stale-read", "not-linearizable"],
+  ["lost-write", "not-linearizable"],
+  ["late-key", "not-linearizable"],
+  ["throws", "failure"],
+  ["rejects", "failure"],
+  ["hangs", "no-progress"],
+  ["two-servers", "servers"],
+  ["damages", "damaged-value"],
+  ["writes-outside", "landing"],
+])("a cluster with the fault %s is found out: %s", async (fault, type) => {
+  const { violations } = await run(3n, fault);
+
+  expect(violations.map((violation) => violation.type)).toContain(type);
+});
+
+test("the history of a run can be written, read by an outside checker, and judged the same", async () => {
+  const { history } = await run(2n);
+  if (history === undefined) throw new Error("the run has no history");
+
+  const read = parseHistory(formatHistory(history));
+
+  expect(read.operations).toEqual(history.operations);
+  expect(checkHistory(read)).toEqual([]);
+});
+
+test("seeds run until one is bad, and that one is told", async () => {
+  const progress: number[] = [];
+  const broken = parseSimulateArguments([
+    "--seeds",
+    "5",
+    "--seed",
+    "40",
+    "--break",
+    "commit-check",
+    "--chaos",
+    "8000",
+  ]);
+
+  const result = await runSeeds({
+    arguments: broken,
+    makeCluster: () => new ToyCluster(),
+    onProgress: (seedCount) => progress.push(seedCount),
+  });
+
+  expect(result.last?.violations[0]?.type).toBe("not-linearizable");
+  expect(result.last?.seed).toBe(40n + BigInt(result.seedCount) - 1n);
+  expect(progress).toEqual(Array.from({ length: result.seedCount }, (_, index) => index + 1));
+});
+
+test("a plan of faults keeps its order, and a swarm never fails the disk unasked", () => {
+  for (let seed = 0n; seed < 50n; seed++) {
+    const faults = planFaults(new RandomStream(seed, "faults"), { chaosMs: 30_000 });
+
+    expect(faults.map(({ atMs }) => atMs)).toEqual(faults.map(({ atMs }) => atMs).sort((a, b) => a - b));
+    expect(faults.map(({ kind }) => kind)).not.toContain("disk-errors");
+  }
+});
+
+test("a plan uses the kinds of fault it is given", () => {
+  const faults = planFaults(new RandomStream(1n, "faults"), { chaosMs: 60_000, kinds: ["disk-errors"] });
+
+  expect(new Set(faults.map(({ kind }) => kind))).toEqual(new Set(["disk-errors"]));
+});
