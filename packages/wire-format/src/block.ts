@@ -179,7 +179,11 @@ export function openBlock(block: Uint8Array, expected: BlockExpectation): Opened
   const header = BlockHeader.read(view, 0);
   checkIdentity(header, expected);
   const payloadEnd = BlockHeader.sizeBytes + header.length;
-  if (header.length > BLOCK_PAYLOAD_BYTES || !isZero(header.reserved, 0) || !isZero(block, payloadEnd)) {
+  if (
+    header.length > BLOCK_PAYLOAD_BYTES ||
+    header.reserved.some((value) => value !== 0) ||
+    !isZeroFrom(view, payloadEnd)
+  ) {
     throw new BlockError(
       "ERR_HOLDFAST_BLOCK_CONTENT",
       `block ${address} has a payload of impossible length ${header.length} or bytes behind it`,
@@ -241,7 +245,11 @@ function checkIdentity(header: BlockHeader, expected: BlockExpectation): void {
   }
 }
 
-function isZero(bytes: Uint8Array, start: number): boolean {
-  for (let index = start; index < bytes.length; index += 1) if (bytes[index] !== 0) return false;
-  return true;
+/** Four bytes at a time: most blocks are mostly empty, and each that is read comes through here. */
+function isZeroFrom(view: DataView, start: number): boolean {
+  let offset = start;
+  let seen = 0;
+  for (; offset % 4 !== 0; offset += 1) seen |= view.getUint8(offset);
+  for (; offset < BLOCK_BYTES; offset += 4) seen |= view.getInt32(offset, true);
+  return seen === 0;
 }
