@@ -145,3 +145,9 @@ export class Store {
 export function textOf(value: Uint8Array | undefined): string {
   return value === undefined ? "deleted" : `${value.length} ${crc32c(value)}`;
 }
+
+/** What the test knows to be there. */
+export function present<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error("the test expects it to be there");
+  return value;
+}

@@ -28,9 +28,11 @@ export class DataBlock {
   /** Number of rows whose key is smaller than the key at `offset` of `key`. */
   lowerBound(key: DataView, offset: number): number {
     const prefix = this.#prefix;
-    const { view, rowsOffset } = this;
+    const view = this.view;
+    const rowsOffset = this.rowsOffset;
     for (let at = 0; at < prefix; at += 4) {
-      const [row, wanted] = [view.getUint32(rowsOffset + at), key.getUint32(offset + at)];
+      const row = view.getUint32(rowsOffset + at);
+      const wanted = key.getUint32(offset + at);
       if (row !== wanted) return row < wanted ? this.itemCount : 0;
     }
     const head = key.getUint32(offset + prefix);

@@ -24,7 +24,8 @@ export class KeyProbe {
   /** Takes another key, 32 bytes, by copying it. */
   set(key: Key): this {
     if (key.length !== KEY_BYTES) throw new RangeError(`a key has ${KEY_BYTES} bytes, not ${key.length}`);
-    this.#bytes.set(key);
+    // Byte by byte: for so few, quicker than TypedArray.prototype.set.
+    for (let index = 0; index < KEY_BYTES; index += 1) this.#bytes[index] = key[index] as number;
     this.hash = hashKey(this.view, 0);
     return this;
   }
@@ -39,7 +40,8 @@ export function compareKeysAt(
   from: number,
 ): number {
   for (let at = from; at < KEY_BYTES; at += 4) {
-    const [left, right] = [a.getUint32(aOffset + at), b.getUint32(bOffset + at)];
+    const left = a.getUint32(aOffset + at);
+    const right = b.getUint32(bOffset + at);
     if (left !== right) return left - right;
   }
   return 0;

@@ -143,7 +143,8 @@ class MergeCursor implements PositionedCursor {
   }
 
   #isBefore(a: Source, b: Source): boolean {
-    const [left, right] = [a.cursor.position, b.cursor.position];
+    const left = a.cursor.position;
+    const right = b.cursor.position;
     const order = compareKeysAt(left.row, left.rowOffset, right.row, right.rowOffset, 0);
     if (order !== 0) return order * this.#sign < 0;
     const [leftSeq, rightSeq] = [seqAt(left), seqAt(right)];
