@@ -260,6 +260,26 @@ function bigEndian(value: bigint): number[] {
   return [...bytes];
 }
 
+test("an operation that fails half way changes nothing", async () => {
+  const tree = new BTree(NO_BLOCK, new BlockStore());
+  const space = new FreeSpace(tree, BOUNDS, NO_FREE_SPACE);
+  await space.add(extent(200, 10));
+  await space.add(extent(220, 10));
+  const entryByLength = (await entriesOf(tree)).at(-1)?.key ?? new Uint8Array(0);
+  await tree.delete(entryByLength);
+  const counters = space.counters;
+
+  // The left neighbour is taken out before the right one turns out to be damaged.
+  await expect(space.add(extent(210, 10))).rejects.toMatchObject({ code: "ERR_HOLDFAST_FREE_SPACE_CORRUPT" });
+
+  expect(space.counters).toEqual(counters);
+  expect(space.unsettledBlocks).toBe(20);
+  await tree.put(entryByLength, new Uint8Array(0));
+  await space.verify();
+  await space.add(extent(210, 10));
+  expect(await listed(space)).toEqual(["200+30"]);
+});
+
 test("counters read back from their bytes", () => {
   const counters = { freeBlocks: 12, extentCount: 3, cursor: 77n };
 

@@ -34,7 +34,7 @@ import type { Place } from "./node-codec.ts";
 import { type NodeSource, ROOT_PLACE, placeOf } from "./node-source.ts";
 
 /** Nodes of the device that are no longer part of the tree, newest first; shared by snapshots. */
-export interface Replaced {
+interface Replaced {
   readonly ref: BlockRef;
   readonly next: Replaced | undefined;
 }

@@ -12,7 +12,7 @@ import { type Place, checkPlace, decodeNode } from "./node-codec.ts";
 import type { NodeReader } from "./node-ports.ts";
 
 /** The least key. */
-export const EMPTY_KEY: Uint8Array = new Uint8Array(0);
+const EMPTY_KEY: Uint8Array = new Uint8Array(0);
 
 /** Where a root stands. */
 export const ROOT_PLACE: Place = { level: undefined, lower: EMPTY_KEY, upper: undefined };

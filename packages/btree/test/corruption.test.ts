@@ -293,7 +293,7 @@ test("whatever happens to a stored block, a read gives an error or the right dat
       expect(errors + hits).toBe(120);
       expect(errors > 0).toBe(kind !== "misdirect" || victim !== other);
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });
 
