@@ -204,13 +204,14 @@ test("the answer to a farewell still goes out when the member is forgotten in th
 
 test("a connection that greets too slowly is cut off", () => {
   const server = new Server(1n);
-  new Link(new Client(5n), server, 100);
+  const link = new Link(new Client(5n), server, 100);
 
   server.machine.tick(100 + timing.greetingTimeoutMs - 1);
   expect(server.log).toEqual([]);
   server.machine.tick(100 + timing.greetingTimeoutMs);
 
   expect(server.log).toEqual(["end slow-greeter"]);
+  expect(link.isCut).toBe(true);
 });
 
 test("one greeting connection too many cuts off the oldest of them, and nobody who has greeted", () => {

@@ -30,7 +30,9 @@ export function text(bytes: Uint8Array): string {
   return utf8.decode(bytes);
 }
 
-export const bytesOf = utf8.encode;
+export function bytesOf(text: string): Uint8Array {
+  return utf8.encode(text);
+}
 
 export interface Asked {
   readonly rid: bigint;

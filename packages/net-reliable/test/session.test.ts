@@ -276,6 +276,19 @@ test("N23: ten thousand requests in flight are answered in any order, across a r
   expect(new Set(client.answers).size).toBe(10_000);
 });
 
+test("a steady flow over one connection goes on however much has been acknowledged", () => {
+  const [client, server] = [new Client(5n), new Server(1n)];
+  const link = new Link(client, server).pump();
+  for (let round = 0; round < 40; round += 1) {
+    for (let index = 0; index < 5; index += 1) {
+      client.ask(`${round}.${index} ${"x".repeat(index * 2000)}`);
+      link.collect();
+    }
+    link.pump();
+    expect(client.answers).toHaveLength(5 * (round + 1));
+  }
+});
+
 test("N26: closing aborts every call, sent or waiting, once", () => {
   const [client, server] = [new Client(5n), new Server(1n)];
   const link = new Link(client, server).pump();

@@ -191,8 +191,8 @@ class ClientDriver implements ClientSession {
 
   close(): void {
     if (this.#isClosed) return;
-    this.#flush();
     this.#isClosed = true;
+    this.#flush();
     this.#attempt += 1;
     this.#cancelTimer();
     this.#machine.end();

@@ -1,0 +1,129 @@
+import { createHmac } from "node:crypto";
+import { type Random, SILENT_LOGGER, utf8 } from "@holdfast/environment";
+import { DEFAULT_SESSION_TIMING, type Respond, type SessionIdentity } from "@holdfast/net-reliable";
+import {
+  type ClientSession,
+  type ServerContact,
+  startClientSession,
+} from "../../src/sessions/client-session.ts";
+import { type ServerSessions, startServerSessions } from "../../src/sessions/server-sessions.ts";
+import type { SessionPorts } from "../../src/sessions/session-ports.ts";
+import { ManualClock, MemoryNetwork } from "./memory-network.ts";
+
+export const timing = DEFAULT_SESSION_TIMING;
+export const identity: SessionIdentity = { fsid: 7n, formatHash: 9n, key: new Uint8Array(32).fill(1) };
+export function bytesOf(text: string): Uint8Array {
+  return utf8.encode(text);
+}
+
+export function text(bytes: Uint8Array): string {
+  return utf8.decode(bytes);
+}
+
+/** A world with one network, one clock and whatever members and servers a test puts in. */
+export class World {
+  readonly clock = new ManualClock();
+  readonly network = new MemoryNetwork(this.clock);
+  readonly ports: SessionPorts;
+  /** Where members look for the server. */
+  serverAddress: string | undefined = undefined;
+
+  constructor() {
+    this.ports = {
+      transport: this.network,
+      clock: this.clock,
+      random: countingRandom(),
+      cryptography: {
+        hmacSha256: (key, message) => createHmac("sha256", key).update(message).digest(),
+      },
+      log: SILENT_LOGGER,
+    };
+  }
+
+  async server(term: bigint, of: SessionIdentity = identity): Promise<TestServer> {
+    const server = new TestServer();
+    server.sessions = await startServerSessions(
+      {
+        identity: of,
+        listenAddress: `memory:${term}`,
+        term,
+        timing,
+        admit: () => server.admission,
+        handle: (rid, command, body, respond) => {
+          server.asked.push(`${rid}/${command} ${text(body)}`);
+          if (server.isEcho) respond(0, body);
+          else server.owed.push(respond);
+        },
+        onPeerUp: (rid) => server.log.push(`up ${rid}`),
+        onPeerDown: (rid) => server.log.push(`down ${rid}`),
+        onPeerExpired: (rid) => server.log.push(`expired ${rid}`),
+      },
+      this.ports,
+    );
+    this.serverAddress = server.sessions.address;
+    return server;
+  }
+
+  client(rid = 5n): TestClient {
+    const client = new TestClient();
+    client.session = startClientSession(
+      {
+        identity,
+        rid,
+        isVoter: true,
+        timing,
+        findServer: () => Promise.resolve(this.serverAddress),
+        handle: (_, command, body, respond) => {
+          client.log.push(`asked ${command} ${text(body)}`);
+          respond(0, body);
+        },
+        onServer: (contact) => client.introduce(contact),
+        onHeard: () => {
+          client.heardAt = this.clock.now();
+        },
+        onRefused: (code) => client.log.push(`refused 0x${code.toString(16)}`),
+        onDisconnected: () => client.log.push("disconnected"),
+      },
+      this.ports,
+    );
+    return client;
+  }
+}
+
+export class TestServer {
+  sessions!: ServerSessions;
+  readonly asked: string[] = [];
+  readonly owed: Respond[] = [];
+  readonly log: string[] = [];
+  admission = 0;
+  isEcho = true;
+}
+
+export class TestClient {
+  session!: ClientSession;
+  readonly log: string[] = [];
+  heardAt = -1;
+  introduce = (contact: ServerContact): Promise<void> => {
+    this.log.push(`met ${contact.term}${contact.isNew ? "" : " again"}`);
+    return Promise.resolve();
+  };
+
+  ask(body: string): () => void {
+    return this.session.call(1, bytesOf(body), (error, answer) =>
+      this.log.push(`${body}→${error === 0 ? text(answer) : `0x${error.toString(16)}`}`),
+    );
+  }
+}
+
+function countingRandom(): Random {
+  let state = 1;
+  const u32 = (): number => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state;
+  };
+  return {
+    u32,
+    u64: () => (BigInt(u32()) << 32n) | BigInt(u32()),
+    bytes: (count) => Uint8Array.from({ length: count }, () => u32() >>> 24),
+  };
+}
