@@ -1,10 +1,21 @@
-import { LOCK_REFUSALS, type LockMode, LockRange } from "@holdfast/lock-protocol";
-import { FIRST_KEY, KEY_BYTES, LAST_KEY } from "@holdfast/wire-format";
+import { LOCK_REFUSALS } from "@holdfast/lock-protocol";
 import { describe, expect, test } from "vitest";
-import { LockClient, type LockClientEffect, type LockState } from "../src/index.ts";
-
-const TERM = 3n;
-const range = rangeOf(10, 19);
+import type { LockClientEffect } from "../src/index.ts";
+import {
+  TERM,
+  acquire,
+  flushed,
+  granted,
+  hold,
+  holding,
+  invalidate,
+  newClient,
+  range,
+  rangeOf,
+  request,
+  settled,
+  taken,
+} from "./client-fixture.ts";
 
 describe("using", () => {
   test("the first user sends a request, the grant is settled, and then the user runs", () => {
@@ -305,209 +316,3 @@ describe("idle locks", () => {
     expect(client.counts().lockCount).toBe(0);
   });
 });
-
-describe("a new server", () => {
-  test("what is held is reported with its token, and nothing else", () => {
-    const client = holding("write");
-    hold(client, rangeOf(20, 29), "read");
-    acquire(client, 9, "read", rangeOf(30, 39));
-
-    expect(client.report()).toEqual([
-      { start: range.start, end: range.end, mode: "write", writeSeq: 100n },
-      { start: rangeOf(20, 29).start, end: rangeOf(20, 29).end, mode: "read", writeSeq: 100n },
-    ]);
-  });
-
-  test("C6: while a demand is unanswered the old mode is reported", () => {
-    const client = holding("write");
-    invalidate(client, 1, "null");
-    newServer(client);
-
-    expect(client.report()).toMatchObject([{ mode: "write" }]);
-  });
-
-  test("demands of the old server are declined; what had begun is finished and corrected by a NULL request", () => {
-    const client = holding("write");
-    invalidate(client, 1, "null");
-
-    expect(newServer(client)).toEqual([
-      { type: "decline", invalidation: 1, refusal: LOCK_REFUSALS.staleTerm },
-    ]);
-    expect(flushed(client)).toEqual([request("null", "null")]);
-  });
-
-  test("a demand that had not begun is forgotten with its server", () => {
-    const client = holding("write");
-    const lock = taken(client, "write");
-    invalidate(client, 1, "null");
-    newServer(client);
-
-    expect(client.release(lock, "write")).toEqual([]);
-    expect(client.take(range.id, "write")).toBeDefined();
-  });
-
-  test("a grant of the new server during a flush for the old one is not lost with that flush", () => {
-    const client = holding("read");
-    acquire(client, 1, "write");
-    invalidate(client, 1, "null");
-    newServer(client);
-
-    expect(granted(client, "write", TERM + 1n)).toEqual([]);
-    expect(client.report()).toMatchObject([{ mode: "write" }]);
-    expect(flushed(client).map(({ type }) => type)).toEqual(["settle"]);
-    expect(settled(client)).toMatchObject([{ type: "admit", waiter: 1, mode: "write" }]);
-  });
-
-  test("a new server's demand behind such a grant is served by a flush of its own", () => {
-    const client = holding("read");
-    acquire(client, 1, "write");
-    invalidate(client, 1, "null");
-    newServer(client);
-    granted(client, "write", TERM + 1n);
-
-    expect(invalidate(client, 2, "null", TERM + 1n)).toEqual([]);
-    flushed(client);
-    const [admission] = settled(client);
-    expect(client.release((admission as LockClientEffect & { type: "admit" }).lock, "write")).toEqual([
-      { type: "flush", range, to: "null" },
-    ]);
-    expect(flushed(client)).toEqual([{ type: "answer", invalidation: 2, mode: "null" }]);
-  });
-
-  test("L1: a grant of an earlier term is ignored and asked for again", () => {
-    const client = newClient();
-    acquire(client, 1, "write");
-    newServer(client);
-
-    expect(granted(client, "write", TERM)).toEqual([request("write", "null")]);
-    expect(client.report()).toEqual([]);
-  });
-
-  test("L1: a demand of an earlier term is declined and changes nothing", () => {
-    const client = holding("write");
-    newServer(client);
-
-    expect(invalidate(client, 1, "null", TERM)).toEqual([
-      { type: "decline", invalidation: 1, refusal: LOCK_REFUSALS.staleTerm },
-    ]);
-    expect(client.take(range.id, "write")).toBeDefined();
-  });
-});
-
-describe("the end", () => {
-  test("C19: after shut-down nobody acquires, and demands are still served", () => {
-    const client = holding("write");
-    acquire(client, 1, "write", rangeOf(20, 29));
-
-    expect(client.handle({ type: "shut-down" })).toEqual([{ type: "fail", waiter: 1, cause: "closed" }]);
-    expect(acquire(client, 2, "read")).toEqual([{ type: "fail", waiter: 2, cause: "closed" }]);
-    expect(client.take(range.id, "write")).toBeUndefined();
-    expect(invalidate(client, 1, "null")).toEqual([{ type: "flush", range, to: "null" }]);
-    expect(flushed(client)).toEqual([{ type: "answer", invalidation: 1, mode: "null" }]);
-  });
-
-  test("C18: an evicted member holds nothing, whatever was under way, and late answers change nothing", () => {
-    const client = holding("write");
-    const lock = taken(client, "write");
-    const other = rangeOf(20, 29);
-    acquire(client, 1, "write", other);
-    invalidate(client, 1, "null");
-
-    expect(client.handle({ type: "lose-all" })).toEqual([
-      { type: "decline", invalidation: 1, refusal: LOCK_REFUSALS.memberGone },
-      { type: "fail", waiter: 1, cause: "lost" },
-    ]);
-    expect(client.release(lock, "write")).toEqual([]);
-    expect(granted(client, "write", TERM, other)).toEqual([]);
-    expect(flushed(client)).toEqual([]);
-    expect(settled(client)).toEqual([]);
-    expect(client.counts()).toEqual({ lockCount: 0, idleCount: 0, userCount: 0, waiterCount: 0 });
-    expect(acquire(client, 2, "read")).toEqual([{ type: "fail", waiter: 2, cause: "lost" }]);
-  });
-});
-
-test("an evicted member answers no demand: its locks are given on when its journal is replayed", () => {
-  const client = holding("write");
-  client.handle({ type: "lose-all" });
-
-  expect(invalidate(client, 1, "null")).toEqual([
-    { type: "decline", invalidation: 1, refusal: LOCK_REFUSALS.memberGone },
-  ]);
-});
-
-function newClient(idleLimit = 100, brokenRules: ReadonlySet<string> = new Set()): LockClient {
-  const client = new LockClient({ idleLimit, brokenRules });
-  client.handle({ type: "new-server", term: TERM });
-  return client;
-}
-
-function holding(mode: "read" | "write", brokenRules?: ReadonlySet<string>, idleLimit?: number): LockClient {
-  const client = newClient(idleLimit, brokenRules);
-  hold(client, range, mode);
-  return client;
-}
-
-/** Has the client hold a lock that nobody uses. */
-function hold(client: LockClient, of: LockRange, mode: "read" | "write"): void {
-  acquire(client, 0, mode, of);
-  client.handle({ type: "cancel", waiter: 0, range: of });
-  granted(client, mode, TERM, of);
-  client.handle({ type: "settled", range: of });
-}
-
-function taken(client: LockClient, mode: "read" | "write"): LockState {
-  const lock = client.take(range.id, mode);
-  if (lock === undefined) throw new Error("the lock is not cached");
-  return lock;
-}
-
-function acquire(
-  client: LockClient,
-  waiter: number,
-  mode: "read" | "write",
-  of: LockRange = range,
-): readonly LockClientEffect[] {
-  return client.handle({ type: "acquire", waiter, range: of, mode });
-}
-
-function granted(
-  client: LockClient,
-  mode: LockMode,
-  term: bigint = TERM,
-  of: LockRange = range,
-): readonly LockClientEffect[] {
-  return client.handle({ type: "granted", range: of, mode, writeSeq: 100n, term, manifestVersion: 40n });
-}
-
-function settled(client: LockClient): readonly LockClientEffect[] {
-  return client.handle({ type: "settled", range });
-}
-
-function invalidate(
-  client: LockClient,
-  invalidation: number,
-  to: LockMode,
-  term: bigint = TERM,
-): readonly LockClientEffect[] {
-  return client.handle({ type: "invalidate", invalidation, id: range.id, to, term });
-}
-
-function flushed(client: LockClient): readonly LockClientEffect[] {
-  return client.handle({ type: "flushed", range });
-}
-
-function newServer(client: LockClient): readonly LockClientEffect[] {
-  return client.handle({ type: "new-server", term: TERM + 1n });
-}
-
-function request(mode: LockMode, held: LockMode): LockClientEffect {
-  return { type: "request", range, mode, held };
-}
-
-function rangeOf(start: number, end: number): LockRange {
-  const first = FIRST_KEY.slice();
-  const last = LAST_KEY.slice(0, KEY_BYTES);
-  first[0] = start;
-  last[0] = end;
-  return new LockRange({ start: first, end: last });
-}

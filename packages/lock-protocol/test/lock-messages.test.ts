@@ -29,9 +29,7 @@ test("a grant is its key, the mode, the token, the term and the manifest's versi
 
   const body = LockGrant.encode(grant);
 
-  expect(toHex(body)).toBe(
-    `${"11".repeat(32)}01${"0201000000000000"}${"0300000000000000"}${"0400000000000000"}`,
-  );
+  expect(toHex(body)).toBe(`${"11".repeat(32)}01020100000000000003000000000000000400000000000000`);
   expect(LockGrant.decode(body)).toEqual(grant);
 });
 

@@ -1,5 +1,12 @@
 import { expect, test } from "vitest";
-import { conflictTarget, covers, lockMode, type LockMode, weakerMode, WRITE_ONLY_NUMBER } from "../src/index.ts";
+import {
+  conflictTarget,
+  covers,
+  lockMode,
+  type LockMode,
+  weakerMode,
+  WRITE_ONLY_NUMBER,
+} from "../src/index.ts";
 
 const MODES: readonly LockMode[] = ["null", "read", "write"];
 

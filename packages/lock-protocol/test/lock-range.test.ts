@@ -52,12 +52,11 @@ describe("a range index", () => {
 
       const found = index.overlapping(range);
 
-      expect(expected.length === 0).toBe(found === undefined);
+      expect(found === undefined ? expected.length === 0 : expected.includes(found)).toBe(true);
       if (found === undefined) {
         index.add(range);
         plain.set(start, range);
       } else {
-        expect(expected).toContain(found);
         if (random() % 3 === 0) {
           index.delete(found);
           for (const [key, held] of plain) if (held === found) plain.delete(key);

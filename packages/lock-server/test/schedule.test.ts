@@ -1,6 +1,6 @@
 import { covers, conflictTarget, type LockMode, LockRange } from "@holdfast/lock-protocol";
 import { KEY_BYTES } from "@holdfast/wire-format";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { LockServer, type LockServerEffect } from "../src/index.ts";
 

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { LockWorld, type Sightings } from "./lock-world.ts";
 
 const FIRST_SEED = Number(process.env["SEED"] ?? 1);
-const SEED_COUNT = process.env["SEED"] === undefined ? 300 : 1;
+const SEED_COUNT = process.env["SEED"] === undefined ? 200 : 1;
 const STEPS = 600;
 
 test("under deaths, fail-overs, cancels and delays locks never conflict, nobody waits for ever, and no write is missed", () => {
@@ -18,9 +18,9 @@ test("under deaths, fail-overs, cancels and delays locks never conflict, nobody 
     for (const key of Object.keys(sum) as (keyof Sightings)[]) sum[key] += world.sightings[key];
   }
 
-  // A run that never met what it is for proves nothing; one given seed alone may miss some.
-  if (SEED_COUNT > 1)
-    for (const [what, count] of Object.entries(sum)) expect([what, count > 100]).toEqual([what, true]);
+  // Runs that never met what they are for prove nothing; one given seed alone may miss some.
+  const unseen = Object.entries(sum).filter(([, count]) => SEED_COUNT > 1 && count < 100);
+  expect(unseen).toEqual([]);
 });
 
 test("the check would notice: with the rule invalidate-before-commit broken a write is missed", () => {
