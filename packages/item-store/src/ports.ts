@@ -2,10 +2,11 @@
  * What an item store needs of its member: a device, locks, space, the manifest, and two things of the server, the
  * check after a journal write and the recording of segments.
  */
+import type { ManifestView } from "@holdfast/compaction";
 import type { BlockDevice, BrokenRules, Clock, Random } from "@holdfast/environment";
 import type { LockMode } from "@holdfast/lock-protocol";
 import type { SegmentRef } from "@holdfast/segment";
-import type { Key, KeyRange } from "@holdfast/wire-format";
+import type { KeyRange } from "@holdfast/wire-format";
 
 /** A lock that is held until it is released. */
 export interface StoreLockHold {
@@ -37,13 +38,8 @@ export interface StoreSpace {
   put(extent: StoreExtent): void;
 }
 
-/** The segments of one manifest, immutable. */
-export interface StoreManifestView {
-  /** Segments that may hold `key`, newest first: level 0 by order, then one of each deeper level. */
-  sourcesFor(key: Key): readonly SegmentRef[];
-  /** Segments that share a key with `range`, newest first; those of one deeper level in key order. */
-  sourcesIn(range: KeyRange): readonly SegmentRef[];
-}
+/** What reads need of a manifest: the segments that may hold a key or keys of a range, newest first. */
+export type StoreManifestView = Pick<ManifestView, "sourcesFor" | "sourcesIn">;
 
 /** What the world gives an item store. */
 export interface StorePorts {

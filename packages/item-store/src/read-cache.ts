@@ -149,6 +149,7 @@ export class ReadCache {
     const { table } = this.#newest();
     table.put(key, BigInt(this.#stamp), value);
     if (table.sizeBytes * CACHE_GENERATIONS_MAX > this.#bytesMax) this.#begin();
+    else this.#trim();
   }
 
   #newest(): Generation {
@@ -158,13 +159,17 @@ export class ReadCache {
   #begin(): Generation {
     const generation = { number: this.#nextNumber(), table: new ItemTable(), stamp: undefined };
     this.#generations.unshift(generation);
+    this.#trim();
+    return generation;
+  }
+
+  #trim(): void {
     while (
       this.#generations.length > 1 &&
       (this.#generations.length > CACHE_GENERATIONS_MAX || this.sizeBytes > this.#bytesMax)
     ) {
       this.#generations.pop();
     }
-    return generation;
   }
 
   #nextNumber(): number {

@@ -172,7 +172,8 @@ class Attempt implements Transaction, Watcher {
     for (const { range } of this.#reads.values()) want(wanted, range, "read");
     for (const { key } of operations) want(wanted, ranges.of(key), "write");
     const held = await acquireAll(ports.locks, wanted, this.#signal);
-    const isValid = await this.#validate(held);
+    // Another attempt may have committed while this one was coming back from its await: look once more.
+    const isValid = (await this.#validate(held)) && !this.isOvertaken;
     if (!isValid || operations.length === 0) {
       releaseAll(held);
       return isValid;

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { FIRST_KEY, LAST_KEY, compareBytes, toHex } from "@holdfast/wire-format";
 import { ITEM_VALUE_BYTES_MAX, ItemTable, type TableCursor } from "../src/index.ts";
@@ -37,7 +37,7 @@ test("a table is a sorted map: it finds the newest version and walks each key on
         expect(table.valueAt(table.find(key(name)))).toEqual(model.get(toHex(key(name)))?.[2]);
       expect(table.find(key("absent"))).toBe(-1);
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });
 
@@ -62,10 +62,10 @@ test("a cursor is a snapshot: what is written after it was made does not show", 
   expect(list(cursor)).toEqual([[toHex(key("a")), 1n, Uint8Array.of(1)]]);
 });
 
-test("twenty thousand random keys come out in order by radix sort as by comparison", () => {
+test("ten thousand random keys come out in order by radix sort as by comparison", () => {
   const random = new SeededRandom(42);
   const table = new ItemTable();
-  const keys = Array.from({ length: 20_000 }, () => key(`item-${random.u32() % 15_000}`));
+  const keys = Array.from({ length: 10_000 }, () => key(`item-${random.u32() % 7_000}`));
   keys.forEach((each, index) => table.put(each, BigInt(index), undefined));
 
   const found = list(table.wholeCursor(WHOLE));

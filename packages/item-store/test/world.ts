@@ -13,17 +13,10 @@ import {
   type WriteOptions,
   blockOffset,
 } from "@holdfast/environment";
+import { ManifestView } from "@holdfast/compaction";
 import { type LockMode, covers } from "@holdfast/lock-protocol";
 import { SegmentReader, type SegmentRef, SegmentWriter, mergeCursors } from "@holdfast/segment";
-import {
-  FIRST_KEY,
-  type Key,
-  type KeyRange,
-  LAST_KEY,
-  compareBytes,
-  rangesOverlap,
-  toHex,
-} from "@holdfast/wire-format";
+import { FIRST_KEY, type Key, type KeyRange, LAST_KEY, toHex } from "@holdfast/wire-format";
 import {
   ItemStore,
   type ItemStoreOptions,
@@ -31,7 +24,6 @@ import {
   type StoreExtent,
   type StoreLockHold,
   type StoreLocks,
-  type StoreManifestView,
   type StorePorts,
   replayJournal,
   userKey,
@@ -151,36 +143,17 @@ export class SeededRandom implements Random {
   }
 }
 
-class View implements StoreManifestView {
-  readonly #newestFirst: readonly SegmentRef[];
-
-  constructor(refs: readonly SegmentRef[]) {
-    this.#newestFirst = [...refs].sort(
-      (a, b) =>
-        a.level - b.level || (a.level === 0 ? Number(b.order - a.order) : compareBytes(a.first, b.first)),
-    );
-  }
-
-  sourcesFor(key: Key): readonly SegmentRef[] {
-    return this.sourcesIn({ start: key, end: key });
-  }
-
-  sourcesIn(range: KeyRange): readonly SegmentRef[] {
-    return this.#newestFirst.filter(({ first, last }) => rangesOverlap({ start: first, end: last }, range));
-  }
-}
-
 interface Manifest {
   readonly version: bigint;
   readonly refs: readonly SegmentRef[];
-  readonly view: View;
+  readonly view: ManifestView;
 }
 
 /** The server: manifest, space, segment ids, recorded epochs, evictions. */
 export class Server {
   readonly device: MemoryDevice;
   readonly clock: Clock = new WaitingClock();
-  manifest: Manifest = { version: 1n, refs: [], view: new View([]) };
+  manifest: Manifest = { version: 1n, refs: [], view: ManifestView.EMPTY };
   readonly recordedEpochs: Map<bigint, bigint> = new Map();
   readonly evicted: Set<bigint> = new Set();
   readonly locks: Locks = new Locks();
@@ -281,7 +254,7 @@ export class Server {
   }
 
   #publish(refs: readonly SegmentRef[]): void {
-    this.manifest = { version: this.manifest.version + 1n, refs, view: new View(refs) };
+    this.manifest = { version: this.manifest.version + 1n, refs, view: ManifestView.of(refs) };
   }
 }
 
@@ -357,7 +330,7 @@ export class Locks {
   async #grant(state: LockState, rid: bigint, mode: LockMode): Promise<StoreLockHold> {
     const cached = this.#use(state, rid, mode);
     if (cached !== undefined) return cached;
-    for (const [other, grant] of [...state.grants]) {
+    for (const [other, grant] of Array.from(state.grants)) {
       const to: LockMode = mode === "write" ? "null" : "read";
       if (other === rid || covers(to, grant.mode)) continue;
       while (grant.users > 0) await new Promise<void>((resolve) => state.idle.push(resolve));
