@@ -19,3 +19,6 @@ export {
 export { DeviceError, HoldfastError, type Logger } from "@holdfast/environment";
 export { type MakeVolumeOptions, makeVolume } from "./make-volume.ts";
 export { DEFAULT_LISTEN_ADDRESS, openVolume, type OpenVolumeOptions, Volume } from "./open-volume.ts";
+export type { Access, AccessScan } from "./access.ts";
+export { MemberGoneError, RemoteError } from "./admin/admin-client.ts";
+export { connectToMember } from "./connect-to-member.ts";

@@ -1,13 +1,12 @@
 /*
  * How a one-shot command reaches a volume: through a member of this host if one runs, else as a member itself.
  */
-import { openBlockDevice } from "@holdfast/block-device";
 import { SILENT_LOGGER } from "@holdfast/environment";
-import { readSuper, type SuperBlock, VOLUME_FORMAT_HASH } from "@holdfast/member";
 import type { Access } from "../access.ts";
 import { AdminClient } from "../admin/admin-client.ts";
 import { removeSocket, socketAddresses } from "../admin/admin-socket.ts";
 import { openVolume } from "../open-volume.ts";
+import { superOf } from "../super-of.ts";
 import { VolumeAccess } from "../volume-access.ts";
 import { UnavailableError } from "./exit-codes.ts";
 
@@ -17,16 +16,6 @@ export interface ReachOptions {
   readonly waitMs: number;
   /** Where to listen if this command becomes a member. */
   readonly listen: string;
-}
-
-/** What the volume says of itself, read without becoming a member. */
-export async function superOf(url: string): Promise<SuperBlock> {
-  const device = await openBlockDevice(url, { isReadOnly: true });
-  try {
-    return (await readSuper(device, VOLUME_FORMAT_HASH)).superBlock;
-  } finally {
-    await device.close();
-  }
 }
 
 /**

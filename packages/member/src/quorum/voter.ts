@@ -118,7 +118,7 @@ class VoterDriver implements Voter {
         this.#run(this.#readHints());
         return;
       case "attempt":
-        this.#run(this.#attempt(effect.fromTerm));
+        this.#run(this.#attempt(effect));
         return;
     }
   }
@@ -165,13 +165,14 @@ class VoterDriver implements Voter {
     this.#post({ type: "hints", hints });
   }
 
-  async #attempt(fromTerm: bigint): Promise<void> {
+  async #attempt({ fromTerm, yieldAbove }: Extract<CampaignEffect, { type: "attempt" }>): Promise<void> {
     const { region, rid, brokenRules } = this.#options;
     this.#ports.log.info(
       { event: "election.started", rid, fromTerm },
       "the server is silent, running for its role",
     );
-    const election = new Election({ region, rid, claim: this.#ports.random.u64(), fromTerm, brokenRules });
+    const claim = this.#ports.random.u64();
+    const election = new Election({ region, rid, claim, fromTerm, yieldAbove, brokenRules });
     const first = election.handle({ type: "start" });
     const outcome = await driveToOutcome(election, { first }, this.#ports);
     if (!this.#isStopped) this.#conclude(outcome);

@@ -193,18 +193,17 @@ export class VolumeTrees {
     // The term above the commit's number: no two nodes ever written share a seq.
     const seq = (term << 40n) | this.#seq;
     this.#seq += 1n;
-    this.#metadata.commitStarted();
-    this.free.commitStarted();
     const { free, manifest, members, quarantine } = this.#trees;
-    const state: VolumeState = {
-      ...this.#state,
+    const roots = {
       freeRoot: await free.flush(writer, seq),
       manifestRoot: await manifest.flush(writer, seq),
       membersRoot: await members.flush(writer, seq),
       quarantineRoot: await quarantine.flush(writer, seq),
-      metadataGrants: this.#metadata.grants(),
-      free: this.free.counters,
     };
+    const state = { ...this.#state, ...roots, metadataGrants: this.#metadata.grants(), free: this.free.counters };
+    // What this commit frees and grants is settled by its record: from here on, no await before it is marked.
+    this.#metadata.commitStarted();
+    this.free.commitStarted();
     await batch.write();
     this.#state = state;
     return state;

@@ -9,7 +9,7 @@ import { openVolume } from "../../open-volume.ts";
 import { VolumeAccess } from "../../volume-access.ts";
 import { ExitCode, exitCodeFor } from "../exit-codes.ts";
 import { hex, print } from "../output.ts";
-import { superOf } from "../reach.ts";
+import { superOf } from "../../super-of.ts";
 
 /** How to run. */
 export interface RunCommand {

@@ -4,7 +4,8 @@
 import { makeVolume } from "../../make-volume.ts";
 import { hex, print } from "../output.ts";
 import { startProgress } from "../progress.ts";
-import { type ReachOptions, superOf, withAccess } from "../reach.ts";
+import { superOf } from "../../super-of.ts";
+import { type ReachOptions, withAccess } from "../reach.ts";
 import { formatSize } from "../size.ts";
 
 /** What `mkfs` is to make. */
