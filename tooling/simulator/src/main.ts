@@ -95,7 +95,6 @@ function toJson({ seedCount, eventCount, counters, last }: SeedsResult, seconds:
 
 function describeViolations(last: ScenarioResult, parsed: SimulateArguments): string {
   const { seed, memberCount, violations, tail, virtualMs } = last;
-  const broken = parsed.brokenRules.size === 0 ? "" : ` --break ${[...parsed.brokenRules].join(",")}`;
   const events = tail
     .slice(-TAIL_LINES)
     .map(
@@ -106,8 +105,20 @@ function describeViolations(last: ScenarioResult, parsed: SimulateArguments): st
     ...events,
     `\nviolations:\n`,
     ...violations.map(({ type, message }) => `  ${type}: ${message}\n`),
-    `\nseed ${seed}: run it again with --seed ${seed} --members ${parsed.membersMin}..${parsed.membersMax}${broken}\n`,
+    `\nseed ${seed}: run it again with ${argumentsFor(seed, parsed)}\n`,
   ].join("");
+}
+
+/** Arguments that repeat one run. */
+function argumentsFor(seed: bigint, parsed: SimulateArguments): string {
+  const { membersMin, membersMax, brokenRules, faults, chaosMs, eventsMax } = parsed;
+  return [
+    `--seed ${seed} --members ${membersMin}..${membersMax}`,
+    ...(brokenRules.size === 0 ? [] : [`--break ${[...brokenRules].join(",")}`]),
+    ...(faults === undefined ? [] : [`--faults ${faults.join(",")}`]),
+    ...(chaosMs === undefined ? [] : [`--chaos ${chaosMs}`]),
+    ...(eventsMax === undefined ? [] : [`--events ${eventsMax}`]),
+  ].join(" ");
 }
 
 function printLog({ timeMs, process: name, level, facts, message }: LogLine): void {

@@ -46,6 +46,9 @@ export interface Host {
   isComing: boolean;
 }
 
+/** Errors that no world can cause: whoever logs one and goes on has a bug. */
+const BUGS = [InvariantError, TypeError, ReferenceError] as const;
+
 const RESTART_MIN_MS = 20;
 const RESTART_MAX_MS = 500;
 
@@ -191,7 +194,7 @@ export class Fleet {
   #heard(line: LogLine): void {
     this.#options.onLog?.(line);
     for (const fact of Object.values(line.facts)) {
-      if (fact instanceof InvariantError) {
+      if (BUGS.some((kind) => fact instanceof kind)) {
         this.#options.onViolation({ type: "failure", message: `${line.process}: ${describeError(fact)}` });
       }
     }
