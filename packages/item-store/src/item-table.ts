@@ -7,8 +7,9 @@
  * finds the newest row of a key. About 60 bytes per row beside the value; nothing is allocated per item except
  * when an array grows.
  */
+import type { ItemPosition } from "@holdfast/segment";
 import { KEY_BYTES, type Key, type KeyRange } from "@holdfast/wire-format";
-import { RowOrder } from "./row-order.ts";
+import { ROW_STRIDE_BYTES, RowOrder } from "./row-order.ts";
 import { TableCursor } from "./table-cursor.ts";
 
 /** Bytes in a chunk of the arena: four of the longest values, so that little is lost at its end. */
@@ -26,8 +27,9 @@ const NO_VALUE = 0xffff_ffff;
 /** Items by key, the newest version of each found by hash, all in order on request. */
 export class ItemTable {
   #count = 0;
-  #keys: Uint8Array = new Uint8Array(ROWS_FIRST * KEY_BYTES);
-  #seqs: BigUint64Array = new BigUint64Array(ROWS_FIRST);
+  /** Key and seq of each row. */
+  #rows: Uint8Array = new Uint8Array(ROWS_FIRST * ROW_STRIDE_BYTES);
+  #rowsView: DataView = new DataView(this.#rows.buffer);
   /** Place of the value: chunk number * ARENA_CHUNK_BYTES + offset in it. */
   #places: Float64Array = new Float64Array(ROWS_FIRST);
   #lengths: Uint32Array = new Uint32Array(ROWS_FIRST);
@@ -35,6 +37,7 @@ export class ItemTable {
   /** Row number + 1 of the newest row, 0 = free. */
   #slots: Uint32Array = new Uint32Array(2 * ROWS_FIRST);
   readonly #chunks: Uint8Array[] = [];
+  readonly #chunkViews: DataView[] = [];
   #chunkUsedBytes = 0;
   #arenaBytes = 0;
   readonly #order: RowOrder = new RowOrder();
@@ -56,11 +59,11 @@ export class ItemTable {
    * @throws RangeError when the value is longer.
    */
   put(key: Key, seq: bigint, value: Uint8Array | undefined): void {
-    if (this.#count === this.#seqs.length) this.#grow();
+    if (this.#count === this.#lengths.length) this.#grow();
     const row = this.#count;
     const hash = hashKey(key);
-    this.#keys.set(key, row * KEY_BYTES);
-    this.#seqs[row] = seq;
+    this.#rows.set(key, row * ROW_STRIDE_BYTES);
+    this.#rowsView.setBigUint64(row * ROW_STRIDE_BYTES + KEY_BYTES, seq, true);
     this.#hashes[row] = hash;
     this.#lengths[row] = value === undefined ? NO_VALUE : value.length;
     this.#places[row] = value === undefined ? 0 : this.#store(value);
@@ -75,12 +78,12 @@ export class ItemTable {
 
   /** The key of a row: a view, true for ever. */
   keyAt(row: number): Key {
-    return this.#keys.subarray(row * KEY_BYTES, (row + 1) * KEY_BYTES);
+    return this.#rows.subarray(row * ROW_STRIDE_BYTES, row * ROW_STRIDE_BYTES + KEY_BYTES);
   }
 
   /** The `seq` of a row. */
   seqAt(row: number): bigint {
-    return this.#seqs[row] ?? 0n;
+    return this.#rowsView.getBigUint64(row * ROW_STRIDE_BYTES + KEY_BYTES, true);
   }
 
   /** The value of a row: a view, true for ever; undefined for a tombstone. */
@@ -90,6 +93,18 @@ export class ItemTable {
     const place = this.#places[row] ?? 0;
     const offset = place % ARENA_CHUNK_BYTES;
     return this.#chunks[Math.floor(place / ARENA_CHUNK_BYTES)]?.subarray(offset, offset + length);
+  }
+
+  /** Points `position` at a row. */
+  locate(row: number, position: ItemPosition): void {
+    position.row = this.#rowsView;
+    position.rowOffset = row * ROW_STRIDE_BYTES;
+    const length = this.#lengths[row] as number;
+    position.valueLength = length === NO_VALUE ? -1 : length;
+    if (length === NO_VALUE) return;
+    const place = this.#places[row] as number;
+    position.values = this.#chunkViews[Math.floor(place / ARENA_CHUNK_BYTES)] as DataView;
+    position.valueOffset = place % ARENA_CHUNK_BYTES;
   }
 
   /** True if a row's key lies in `range`. */
@@ -102,12 +117,19 @@ export class ItemTable {
    * rows that were written since the last cursor.
    */
   cursor(range: KeyRange, isReverse: boolean): TableCursor {
-    return new TableCursor(this, this.#keys, this.#order.runs(this.#keys, this.#count), range, isReverse);
+    return new TableCursor(
+      this,
+      this.#order.runs(this.#rowsView, this.#count),
+      this.#rowsView,
+      range,
+      isReverse,
+    );
   }
 
   /** The same for the whole table, in one run, for writing it out. */
   wholeCursor(range: KeyRange): TableCursor {
-    return new TableCursor(this, this.#keys, [this.#order.settle(this.#keys, this.#count)], range, false);
+    const run = this.#order.settle(this.#rowsView, this.#count);
+    return new TableCursor(this, [run], this.#rowsView, range, false);
   }
 
   #slotOf(key: Key, hash: number): number {
@@ -122,10 +144,10 @@ export class ItemTable {
   }
 
   #isKeyOf(row: number, key: Key): boolean {
-    const keys = this.#keys;
-    const offset = row * KEY_BYTES;
+    const rows = this.#rows;
+    const offset = row * ROW_STRIDE_BYTES;
     for (let index = KEY_BYTES - 1; index >= 0; index -= 1)
-      if (keys[offset + index] !== key[index]) return false;
+      if (rows[offset + index] !== key[index]) return false;
     return true;
   }
 
@@ -148,14 +170,15 @@ export class ItemTable {
     const doubled = Math.max(1024, this.#arenaBytes);
     const chunk = new Uint8Array(Math.min(ARENA_CHUNK_BYTES, Math.max(neededBytes, doubled)));
     this.#chunks.push(chunk);
+    this.#chunkViews.push(new DataView(chunk.buffer));
     this.#arenaBytes += chunk.length;
     return chunk;
   }
 
   #grow(): void {
-    const capacity = 2 * this.#seqs.length;
-    this.#keys = grown(this.#keys, new Uint8Array(capacity * KEY_BYTES));
-    this.#seqs = grown(this.#seqs, new BigUint64Array(capacity));
+    const capacity = 2 * this.#lengths.length;
+    this.#rows = grown(this.#rows, new Uint8Array(capacity * ROW_STRIDE_BYTES));
+    this.#rowsView = new DataView(this.#rows.buffer);
     this.#places = grown(this.#places, new Float64Array(capacity));
     this.#lengths = grown(this.#lengths, new Uint32Array(capacity));
     this.#hashes = grown(this.#hashes, new Int32Array(capacity));

@@ -4,21 +4,24 @@
  * The runs are few (log2 of the rows) and each is an array of row numbers, so finding the next row compares one
  * key per run. Everything it looks at never changes, so a cursor is a snapshot.
  */
+import { type ItemPosition, type PositionedCursor, compareKeysAt, noPosition } from "@holdfast/segment";
 import type { Key, KeyRange } from "@holdfast/wire-format";
-import { KEY_BYTES } from "@holdfast/wire-format";
-import { compareKeysAt, compareRows } from "./row-order.ts";
+import { ROW_STRIDE_BYTES, compareRows } from "./row-order.ts";
 
 /** What a cursor asks of its table. */
 export interface TableRows {
   keyAt(row: number): Key;
   seqAt(row: number): bigint;
   valueAt(row: number): Uint8Array | undefined;
+  locate(row: number, position: ItemPosition): void;
 }
 
 /** The items of a key range of one table, as they were when the cursor was made. */
-export class TableCursor {
+export class TableCursor implements PositionedCursor {
+  /** Where the present item stands. */
+  readonly position: ItemPosition = noPosition();
   readonly #table: TableRows;
-  readonly #keys: Uint8Array;
+  readonly #rows: DataView;
   readonly #runs: readonly Uint32Array[];
   readonly #isReverse: boolean;
   /** Per run: the next place to look at, and where to stop (exclusive). */
@@ -28,20 +31,21 @@ export class TableCursor {
 
   constructor(
     table: TableRows,
-    keys: Uint8Array,
     runs: readonly Uint32Array[],
+    rows: DataView,
     range: KeyRange,
     isReverse: boolean,
   ) {
     this.#table = table;
-    this.#keys = keys;
+    this.#rows = rows;
     this.#runs = runs;
     this.#isReverse = isReverse;
     this.#places = new Int32Array(runs.length);
     this.#stops = new Int32Array(runs.length);
+    const [start, last] = [viewOf(range.start), viewOf(range.end)];
     runs.forEach((run, index) => {
-      const first = firstPlace(keys, run, range.start, false);
-      const end = Math.max(first, firstPlace(keys, run, range.end, true));
+      const first = firstPlace(rows, run, start, false);
+      const end = Math.max(first, firstPlace(rows, run, last, true));
       this.#places[index] = isReverse ? end - 1 : first;
       this.#stops[index] = isReverse ? first - 1 : end;
     });
@@ -71,6 +75,7 @@ export class TableCursor {
       const row = this.#take(run);
       if (before >= 0 && this.#hasSameKey(before, row)) continue;
       this.#row = this.#isReverse ? this.#newestOfKey(row) : row;
+      this.#table.locate(this.#row, this.position);
       return true;
     }
   }
@@ -91,8 +96,8 @@ export class TableCursor {
       const isFirst =
         best < 0 ||
         (this.#isReverse
-          ? compareRows(this.#keys, row, bestRow) > 0
-          : compareRows(this.#keys, row, bestRow) < 0);
+          ? compareRows(this.#rows, row, bestRow) > 0
+          : compareRows(this.#rows, row, bestRow) < 0);
       if (isFirst) [best, bestRow] = [run, row];
     }
     return best;
@@ -117,18 +122,22 @@ export class TableCursor {
   }
 
   #hasSameKey(a: number, b: number): boolean {
-    return compareKeysAt(this.#keys, a * KEY_BYTES, this.#keys, b * KEY_BYTES) === 0;
+    return compareKeysAt(this.#rows, a * ROW_STRIDE_BYTES, this.#rows, b * ROW_STRIDE_BYTES, 0) === 0;
   }
 }
 
 /** First place in `run` whose key is not below `key`, or, if `isAfter`, above it. */
-function firstPlace(keys: Uint8Array, run: Uint32Array, key: Key, isAfter: boolean): number {
+function firstPlace(rows: DataView, run: Uint32Array, key: DataView, isAfter: boolean): number {
   let [low, high] = [0, run.length];
   while (low < high) {
     const middle = (low + high) >>> 1;
-    const order = compareKeysAt(keys, (run[middle] as number) * KEY_BYTES, key, 0);
+    const order = compareKeysAt(rows, (run[middle] as number) * ROW_STRIDE_BYTES, key, 0, 0);
     if (order < 0 || (isAfter && order === 0)) low = middle + 1;
     else high = middle;
   }
   return low;
+}
+
+function viewOf(key: Key): DataView {
+  return new DataView(key.buffer, key.byteOffset, key.byteLength);
 }

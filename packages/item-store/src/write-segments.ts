@@ -65,7 +65,7 @@ export async function writeSegments(table: ItemTable, target: SegmentTarget): Pr
 
 /** Adds items from the present one on; true if the segment is full and the present item is not in it. */
 async function fill(writer: SegmentWriter, cursor: TableCursor, clock: Clock): Promise<boolean> {
-  while (writer.add(cursor.key, cursor.seq, cursor.value)) {
+  while (writer.addAt(cursor.position)) {
     if (!cursor.nextSync()) return false;
     if (writer.itemCount % ITEMS_PER_TURN === 0) await clock.yield();
   }
