@@ -34,6 +34,7 @@ export {
   lockRangeOf,
 } from "./lock-ranges.ts";
 export { MEMTABLE_BYTES_MAX } from "./memtables.ts";
+export type { ScanItem } from "./page.ts";
 export type {
   StoreExtent,
   StoreLockHold,
@@ -50,13 +51,7 @@ export {
   UNKNOWN,
 } from "./read-cache.ts";
 export { type JournalReplay, type ReplayedJournal, replayJournal } from "./replay.ts";
-export {
-  SCAN_PAGE_BYTES_MAX,
-  SCAN_PAGE_ITEMS_MAX,
-  SCAN_PREFETCH_MAX,
-  type ScanItem,
-  type ScanOptions,
-} from "./scan.ts";
+export { SCAN_PAGE_BYTES_MAX, SCAN_PAGE_ITEMS_MAX, SCAN_PREFETCH_MAX, type ScanOptions } from "./scan.ts";
 export { OPEN_SEGMENTS_MAX } from "./segment-lookup.ts";
 export { TableCursor, type TableRows } from "./table-cursor.ts";
 export { TRANSACTION_ATTEMPTS_MAX, TRANSACTION_READS_MAX, type Transaction } from "./transactions.ts";

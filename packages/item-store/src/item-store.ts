@@ -15,10 +15,11 @@ import { COMMIT_QUEUE_BYTES_MAX, GroupCommit, type Operation } from "./group-com
 import { Journal, type JournalRegion, entryItemsBytesMax } from "./journal.ts";
 import { type CachedRange, LockRanges } from "./lock-ranges.ts";
 import { MEMTABLE_BYTES_MAX, Memtables } from "./memtables.ts";
+import type { ScanItem } from "./page.ts";
 import type { StorePorts } from "./ports.ts";
 import { READ_CACHE_BYTES_MAX, ReadCache, UNKNOWN } from "./read-cache.ts";
 import { Reads } from "./reads.ts";
-import { type ScanItem, type ScanOptions, scanPages } from "./scan.ts";
+import { type ScanOptions, scanPages } from "./scan.ts";
 import { SegmentLookup } from "./segment-lookup.ts";
 import { acquireAll, checkedSizeBytes, submit, want } from "./submit.ts";
 import { type Transaction, runTransaction } from "./transactions.ts";

@@ -9,10 +9,11 @@
  * Locks of the next ranges are asked for ahead, and let go at once: that brings the grant to this member, where the walk
  * finds it. Never does a scan hold one lock and wait for another, so it takes part in no deadlock in either direction.
  */
-import { type ItemCursor, mergeCursors } from "@holdfast/segment";
+import { type PositionedCursor, mergeCursors } from "@holdfast/segment";
 import { type Key, type KeyRange, compareBytes, keyAfter, keyBefore } from "@holdfast/wire-format";
 import type { CachedRange } from "./lock-ranges.ts";
 import type { Memtables } from "./memtables.ts";
+import { Page, type ScanItem } from "./page.ts";
 import type { StorePorts } from "./ports.ts";
 import type { ReadCache } from "./read-cache.ts";
 import { StaleRetry } from "./reads.ts";
@@ -39,12 +40,6 @@ export interface ScanOptions {
   /** Items in a page, 1 … {@link SCAN_PAGE_ITEMS_MAX}. */
   readonly pageItemsMax?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-}
-
-/** An item that a scan found; both are the caller's own copies. */
-export interface ScanItem {
-  readonly key: Key;
-  readonly value: Uint8Array;
 }
 
 /** What a scan works with. */
@@ -140,33 +135,25 @@ async function* scanLockRange(
 }
 
 /** A cursor over everything there is in `range` now. The captured state is whole before the first await. */
-async function capture(sources: ScanSources, range: KeyRange, isReverse: boolean): Promise<ItemCursor> {
+async function capture(sources: ScanSources, range: KeyRange, isReverse: boolean): Promise<PositionedCursor> {
   const tables = sources.memtables.tables.map((table) => table.cursor(range, isReverse));
   const refs = sources.ports.manifest().view.sourcesIn(range);
   const segments = await sources.segments.cursors(refs, range, isReverse);
   return mergeCursors([...tables, ...segments], { dropTombstones: true, isReverse });
 }
 
-interface Page {
-  readonly items: readonly ScanItem[];
-  /** True if nothing follows. */
-  readonly isLast: boolean;
-}
-
-async function readPage(cursor: ItemCursor, ports: StorePorts, itemsMax: number): Promise<Page> {
-  const items: ScanItem[] = [];
+async function readPage(cursor: PositionedCursor, ports: StorePorts, itemsMax: number): Promise<Page> {
   const countMax = Math.min(itemsMax, SCAN_PAGE_ITEMS_MAX);
-  let sizeBytes = 0;
-  for (let step = 1; items.length < countMax && sizeBytes < SCAN_PAGE_BYTES_MAX; step += 1) {
+  const page = new Page(countMax);
+  for (let step = 1; page.items.length < countMax && page.sizeBytes < SCAN_PAGE_BYTES_MAX; step += 1) {
     if (step % STEPS_PER_TURN === 0) await ports.clock.yield();
-    const hasItem = cursor.nextSync?.() ?? (await cursor.next());
-    if (!hasItem) return { items, isLast: true };
-    const { key, value } = cursor;
-    if (value === undefined) continue;
-    items.push({ key: key.slice(), value: value.slice() });
-    sizeBytes += key.length + value.length;
+    if (!(cursor.nextSync() ?? (await cursor.next()))) {
+      page.isLast = true;
+      return page;
+    }
+    page.add(cursor.position);
   }
-  return { items, isLast: false };
+  return page;
 }
 
 function intersection(a: KeyRange, b: KeyRange): KeyRange | undefined {
