@@ -1,37 +1,32 @@
-import type { BlockDevice, WriteOptions } from "@holdfast/environment";
+import { BLOCK_BYTES, type BlockDevice, type WriteOptions } from "@holdfast/environment";
 
-/** A device in memory that notes what was asked of it and can be told to fail. */
+/** A large device in memory that keeps only what was written, notes what was asked of it and can be told to fail. */
 export class MemoryDevice implements BlockDevice {
   readonly url = "memory:test";
-  readonly sectorBytes = 4096;
+  readonly sectorBytes: number = BLOCK_BYTES;
   readonly isLocal = true;
-  bytes: Uint8Array;
+  readonly sizeBytes: bigint = 1n << 50n;
   /** Every write and flush, in order. */
   readonly journal: { readonly what: "write" | "durable" | "flush"; readonly lengthBytes: number }[] = [];
   readCount = 0;
   writeFailure: Error | undefined;
-
-  constructor(blockCount: number) {
-    this.bytes = new Uint8Array(blockCount * 4096);
-  }
-
-  get sizeBytes(): bigint {
-    return BigInt(this.bytes.length);
-  }
+  readonly #blocks: Map<number, Uint8Array> = new Map();
 
   async read(offsetBytes: bigint, into: Uint8Array): Promise<void> {
     this.readCount += 1;
-    const start = this.#check(offsetBytes, into.length);
+    const first = blockOf(offsetBytes, into.length);
     await Promise.resolve();
-    into.set(this.bytes.subarray(start, start + into.length));
+    for (let at = 0; at < into.length; at += BLOCK_BYTES)
+      into.set(this.#blocks.get(first + at / BLOCK_BYTES) ?? EMPTY, at);
   }
 
   async write(offsetBytes: bigint, bytes: Uint8Array, options: WriteOptions): Promise<void> {
-    const start = this.#check(offsetBytes, bytes.length);
+    const first = blockOf(offsetBytes, bytes.length);
     this.journal.push({ what: options.isDurable ? "durable" : "write", lengthBytes: bytes.length });
     await Promise.resolve();
     if (this.writeFailure !== undefined) throw this.writeFailure;
-    this.bytes.set(bytes, start);
+    for (let at = 0; at < bytes.length; at += BLOCK_BYTES)
+      this.#blocks.set(first + at / BLOCK_BYTES, bytes.slice(at, at + BLOCK_BYTES));
   }
 
   async flush(): Promise<void> {
@@ -39,20 +34,19 @@ export class MemoryDevice implements BlockDevice {
     await Promise.resolve();
   }
 
-  /** Makes the device at least so long. */
-  grow(blockCount: number): void {
-    if (blockCount * 4096 <= this.bytes.length) return;
-    const grown = new Uint8Array(blockCount * 4096 * 2);
-    grown.set(this.bytes);
-    this.bytes = grown;
-  }
-
   async close(): Promise<void> {}
 
-  #check(offsetBytes: bigint, lengthBytes: number): number {
-    const start = Number(offsetBytes);
-    if (start % 4096 !== 0 || lengthBytes % 4096 !== 0 || start + lengthBytes > this.bytes.length)
-      throw new RangeError(`${offsetBytes}+${lengthBytes} is not a run of blocks of this device`);
-    return start;
+  /** Puts other bytes in the place of a block. */
+  overwrite(block: bigint): void {
+    this.#blocks.set(Number(block), new Uint8Array(BLOCK_BYTES).fill(0xee));
   }
+}
+
+const EMPTY = new Uint8Array(BLOCK_BYTES);
+
+function blockOf(offsetBytes: bigint, lengthBytes: number): number {
+  const offset = Number(offsetBytes);
+  if (offset % BLOCK_BYTES !== 0 || lengthBytes % BLOCK_BYTES !== 0)
+    throw new RangeError(`${offsetBytes}+${lengthBytes} is not a run of blocks`);
+  return offset / BLOCK_BYTES;
 }

@@ -130,9 +130,7 @@ test("output that does not fit into the granted extents is an error, never a sho
 
 test("inputs whose blocks hold something else by now make the job fail as stale", async () => {
   const { store, job } = await startedJob();
-  const [input] = job.upper;
-  const start = Number(input?.extent.start ?? 0n) * 4096;
-  store.device.bytes[start + 100] = 1 ^ (store.device.bytes[start + 100] ?? 0);
+  store.device.overwrite(present(job.upper[0]).extent.start);
 
   await expect(runCompaction(job, store.ports)).rejects.toMatchObject({ code: "ERR_HOLDFAST_SEGMENT_STALE" });
 });
