@@ -4,7 +4,7 @@
 import { HistoryFormatError, type HistoryModel } from "./history.ts";
 
 /** Says whether a JSON value is fit for its place. */
-export type Check = (value: unknown) => boolean;
+type Check = (value: unknown) => boolean;
 
 /** One function of a model. */
 export interface FunctionRule {

@@ -10,7 +10,7 @@ import type { Counters } from "./counters.ts";
 import { RecordWatch } from "./record-watch.ts";
 
 /** Room for the journals of all incarnations of a run, none of which is ever confirmed dead; the medium is sparse. */
-const DEVICE_BYTES = 512n * 1024n * 1024n;
+const DEVICE_BYTES = 4n * 1024n * 1024n * 1024n;
 
 /** Elections of one run stay far below; each slot costs six blocks to format. */
 const TERMS_MAX = 256;

@@ -10,7 +10,7 @@ import type { SimulatedNetwork } from "./network.ts";
 import type { SimulatedProcess } from "./process.ts";
 
 /** Above this many bytes on their way, `write` asks its caller to wait. */
-export const STREAM_HIGH_WATER_BYTES: number = 64 * 1024;
+const STREAM_HIGH_WATER_BYTES = 64 * 1024;
 
 /** A peer whose host vanished is noticed by the operating system after this time. */
 const HALF_OPEN_MS = 10_000;
