@@ -12,6 +12,7 @@
 import { BLOCK_BYTES, MIB } from "@holdfast/environment";
 import {
   BlockRef,
+  type Format,
   HASH128_BYTES,
   KEY_BYTES,
   type Key,
@@ -171,6 +172,13 @@ export const SegmentFooter: StructCodec<SegmentFooter> = struct("SegmentFooter",
   filterBytes: u32,
   tailHash: bytes(HASH128_BYTES),
 });
+
+/** Everything of a segment that no struct declares, for the format hash: data blocks, rows, index, filter. */
+export const SEGMENT_FORMAT: Format = {
+  signature:
+    "Segment{data:segment u64,number u32,count u32,values,rows(key 32,seq u64,offset u32,length u32);" +
+    "index:key 32,start u32,blocks u32,count u32,crc32c u32;filter:split-block bloom 10,key hash 1}",
+};
 
 /** Whole 4 KiB blocks that `byteCount` bytes take. */
 export function blocksFor(byteCount: number): number {

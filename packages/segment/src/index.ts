@@ -14,6 +14,7 @@ export {
   DATA_BLOCK_BYTES,
   SEGMENT_BLOCKS,
   SEGMENT_BLOCKS_MIN,
+  SEGMENT_FORMAT,
   SegmentExtent,
   SegmentFooter,
   SegmentRef,

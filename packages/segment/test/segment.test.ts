@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { toHex } from "@holdfast/wire-format";
 import { expect, test } from "vitest";
 import {
+  SegmentFooter,
   SegmentReader,
   SegmentRef,
   SegmentWriter,
@@ -261,4 +262,11 @@ test("a segment of another volume, or one that the manifest describes otherwise,
     StaleSegmentError,
   );
   await expect(SegmentReader.open(device, FSID, { ...ref, id: 9n })).rejects.toThrow(StaleSegmentError);
+});
+
+test("the layouts that the manifest and the footer rely on have the documented sizes", () => {
+  expect(SegmentRef.sizeBytes).toBe(149);
+  expect(SegmentFooter.sizeBytes).toBe(128);
+  expect(SegmentRef.table).toContain("   133     8  seqMax (u64)");
+  expect(SegmentFooter.table).toContain("   112    16  tailHash (bytes(16))");
 });
