@@ -204,6 +204,22 @@ test("a flipped bit anywhere in an entry makes it no entry", () => {
   }
 });
 
+test("an entry that names another predecessor than the one before it does not follow it", () => {
+  const half = new Uint8Array(2 * BLOCK_BYTES);
+  const place = { fsid: FSID, rid: RID, epoch: 1n, previous: 0 };
+  for (const index of [0, 1]) {
+    const builder = new EntryBuilder();
+    builder.begin(itemSizeBytes(undefined));
+    builder.add(key("a"), 3n, undefined);
+    half.set(builder.finish({ ...place, index }).block, index * BLOCK_BYTES);
+  }
+
+  const parsed = parseJournalHalf(half, { fsid: FSID, rid: RID }, 0n);
+
+  expect(parsed.entries).toHaveLength(1);
+  expect(parsed.strayBlock).toBe(1);
+});
+
 test("no bytes make the parser throw, and what it accepts can be visited", () => {
   const header = fc.record({
     epoch: fc.bigInt(0n, 3n),
