@@ -37,6 +37,7 @@ export { MEMTABLE_BYTES_MAX } from "./memtables.ts";
 export type { ScanItem } from "./page.ts";
 export type {
   StoreExtent,
+  StoreLease,
   StoreLockHold,
   StoreLocks,
   StoreManifestView,

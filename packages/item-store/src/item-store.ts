@@ -113,14 +113,19 @@ export class ItemStore {
     this.#warmReadCount += 1;
     if (this.#warmReadCount % WARM_READS_PER_TURN === 0) await this.#ports.clock.yield();
     const range = this.#ranges.of(key);
-    const { locks } = this.#ports;
-    const hold = locks.tryAcquire(range.range, "read") ?? (await locks.acquire(range.range, "read", signal));
-    try {
-      const value = await this.#reads.get(key, range);
-      this.#check();
-      return value;
-    } finally {
-      hold.release();
+    const { locks, lease } = this.#ports;
+    for (;;) {
+      const hold =
+        locks.tryAcquire(range.range, "read") ?? (await locks.acquire(range.range, "read", signal));
+      try {
+        const value = await this.#reads.get(key, range);
+        this.#check();
+        // Looked at after the data was fetched: a pause in between may have outlived the lease.
+        if (lease.isValid) return value;
+      } finally {
+        hold.release();
+      }
+      await lease.valid(signal);
     }
   }
 
@@ -132,7 +137,7 @@ export class ItemStore {
     if (hold === undefined) return undefined;
     const value = this.#reads.tryGet(key, range);
     hold.release();
-    return value === UNKNOWN ? undefined : { value };
+    return value === UNKNOWN || !this.#ports.lease.isValid ? undefined : { value };
   }
 
   /**

@@ -30,6 +30,14 @@ export interface StoreExtent {
   readonly lengthBlocks: number;
 }
 
+/** How long this member may trust the locks it has cached; looked at after the data was fetched. */
+export interface StoreLease {
+  /** True while no server can have given this member's locks to others. */
+  readonly isValid: boolean;
+  /** Resolves when it is valid (again); rejects when it never will be. */
+  valid(signal?: AbortSignal): Promise<void>;
+}
+
 /** The member's own free blocks. */
 export interface StoreSpace {
   /** Takes a run of `blocks` blocks, or fewer if no such run is free, or more. */
@@ -50,6 +58,7 @@ export interface StorePorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly locks: StoreLocks;
+  readonly lease: StoreLease;
   readonly space: StoreSpace;
   /** The newest committed manifest that this member knows. */
   manifest(): { readonly version: bigint; readonly view: StoreManifestView };

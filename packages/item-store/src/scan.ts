@@ -114,6 +114,7 @@ async function* scanLockRange(
       for (;;) {
         const page = await readPage(cursor, ports, Math.min(remaining, options.pageItemsMax ?? Infinity));
         sources.check();
+        if (isFirst && !ports.lease.isValid) break;
         if (isFirst && page.isLast && isWhole(left, part.range)) cache.addRange(page.items, part, stamp);
         if (isHeld) hold.release();
         isHeld = false;
@@ -124,6 +125,10 @@ async function* scanLockRange(
         left = rest(left, page.items.at(-1)?.key, isReverse);
         if (left === undefined) return;
       }
+      // What was captured may be out of date: it is read again once the lease is renewed.
+      hold.release();
+      isHeld = false;
+      await ports.lease.valid(options.signal);
     } catch (error) {
       if (isHeld) hold.release();
       isHeld = false;

@@ -176,7 +176,10 @@ class Attempt implements Transaction, Watcher {
     const isValid = (await this.#validate(held)) && !this.isOvertaken;
     if (!isValid || operations.length === 0) {
       releaseAll(held);
-      return isValid;
+      // A commit is checked behind its journal write; reads alone rest on the lease.
+      if (ports.lease.isValid) return isValid;
+      await ports.lease.valid(this.#signal);
+      return false;
     }
     this.end();
     const seqs = operations.map(({ key }) => held.get(ranges.of(key))?.writeSeq ?? 0n);

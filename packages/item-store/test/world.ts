@@ -384,6 +384,7 @@ export function openMember(
     clock: server.clock,
     random: new SeededRandom(Number(rid)),
     locks: server.locks.port(rid),
+    lease: { isValid: true, valid: () => Promise.resolve() },
     space: { take: async (blocks) => server.take(blocks), put: (extent) => server.put(extent) },
     manifest: () => known,
     async refreshManifest() {

@@ -20,18 +20,19 @@ export const Command = {
   confirm: 9,
   compact: 10,
   compacted: 11,
+  renew: 12,
   status: 13,
 } as const;
 
-/** Why a request was refused; travels in the frame's error field. */
+/** Why a request was refused; travels in the frame's error field. Numbers below are those of locks. */
 export const Refusal = {
-  malformed: 1,
-  evicted: 2,
-  noSpace: 3,
-  unknownJob: 4,
-  notYours: 5,
-  internal: 6,
-  unknownCommand: 7,
+  malformed: 0x101,
+  evicted: 0x102,
+  noSpace: 0x103,
+  unknownJob: 0x104,
+  notYours: 0x105,
+  internal: 0x106,
+  unknownCommand: 0x107,
 } as const;
 
 /** Extents that one message may carry. */

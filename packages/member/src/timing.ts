@@ -1,8 +1,10 @@
 /*
- * How long members wait for each other. None of these carries safety: a wrong one costs availability only.
+ * How long members wait for each other.
+ *
+ * Only one of these carries a promise, and it is one of freshness, never of the safety of writes: a member reads under
+ * cached locks only while its lease runs, and no server breaks a silent member's locks before that lease is over.
  */
-import { invariant } from "@holdfast/environment";
-import { DEFAULT_SESSION_TIMING, type SessionTiming } from "@holdfast/net-reliable";
+import { checkSessionTiming, DEFAULT_SESSION_TIMING, type SessionTiming } from "@holdfast/net-reliable";
 import { DEFAULT_QUORUM_TIMING, type QuorumTiming } from "@holdfast/quorum";
 
 /** Times of a member, in milliseconds. */
@@ -13,27 +15,35 @@ export interface MemberTiming {
   readonly recoveryMs: number;
   /** A server waits so long for a member whose connection broke. */
   readonly memberTimeoutMs: number;
+  /** So long after it asked for a renewal that was granted, a member trusts its cached locks. */
+  readonly leaseMs: number;
   /** An idle server looks so often whether it was superseded. */
   readonly watchMs: number;
 }
 
 /** The defaults: a killed server is replaced, and its locks go on, within two seconds. */
 export const DEFAULT_MEMBER_TIMING: MemberTiming = {
-  session: DEFAULT_SESSION_TIMING,
+  session: { ...DEFAULT_SESSION_TIMING, peerTimeoutMs: 500, greetingTimeoutMs: 500, reconnectMaxMs: 200 },
   quorum: DEFAULT_QUORUM_TIMING,
   recoveryMs: 1000,
   memberTimeoutMs: 2000,
+  leaseMs: 600,
   watchMs: 200,
 };
 
+/** What clocks of two members may differ in rate, as a factor: far more than any clock that works. */
+const CLOCK_RATE_MARGIN = 1.01;
+
 /**
- * Checks the inequality that keeps healthy members from being evicted (reference: scoutfs N18): a member notices a
- * dead server and comes back to the next one before that one gives it up.
+ * Checks the inequalities that keep healthy members from being evicted (reference: scoutfs N18) and silent ones from
+ * reading what others have changed (reference: reliability L4).
+ *
+ * @throws RangeError naming the one that does not hold.
  */
-export function assertTiming(timing: MemberTiming): void {
-  const { session, quorum, recoveryMs } = timing;
-  invariant(
-    session.peerTimeoutMs + session.reconnectMinMs < quorum.electionTimeoutMs + recoveryMs,
-    "dead-peer detection and reconnect take less than election and recovery",
-  );
+export function checkTiming(timing: MemberTiming): void {
+  const { session, quorum, recoveryMs, memberTimeoutMs, leaseMs } = timing;
+  checkSessionTiming(session, quorum.electionTimeoutMs + recoveryMs);
+  const breakMs = Math.min(recoveryMs, memberTimeoutMs);
+  if (leaseMs * CLOCK_RATE_MARGIN >= breakMs)
+    throw new RangeError(`a lease of ${leaseMs} ms is not over when locks are broken after ${breakMs} ms`);
 }

@@ -93,21 +93,20 @@ export function writeFrame(
 ): number {
   if (body.length > FRAME_BODY_BYTES_MAX)
     throw new RangeError(`a frame's body has at most ${FRAME_BODY_BYTES_MAX} bytes, not ${body.length}`);
-  const view = new DataView(target.buffer, target.byteOffset + offset, FRAME_HEADER_BYTES);
-  view.setUint32(4, body.length, true);
-  u53.write(view, 8, header.seq);
-  u53.write(view, 16, header.recvSeq);
-  u53.write(view, 24, header.id);
-  u16.write(view, 32, header.command);
-  u16.write(view, 34, header.error);
-  u8.write(view, 36, header.flags);
-  view.setUint8(37, 0);
-  view.setUint16(38, 0, true);
-  view.setUint32(40, crc32c(body), true);
-  view.setUint32(44, 0, true);
-  view.setUint32(0, crc32c(target, offset + 4, offset + FRAME_HEADER_BYTES), true);
+  const end = offset + FRAME_HEADER_BYTES + body.length;
+  if (end > target.length) throw new RangeError(`a frame of ${end - offset} bytes does not fit at ${offset}`);
+  checkWidth(header);
+  putWord(target, offset + 4, body.length);
+  putCounter(target, offset + 8, header.seq);
+  putCounter(target, offset + 16, header.recvSeq);
+  putCounter(target, offset + 24, header.id);
+  putWord(target, offset + 32, header.command | (header.error << 16));
+  putWord(target, offset + 36, header.flags);
+  putWord(target, offset + 40, crc32c(body));
+  putWord(target, offset + 44, 0);
+  putWord(target, offset, crc32c(target, offset + 4, offset + FRAME_HEADER_BYTES));
   target.set(body, offset + FRAME_HEADER_BYTES);
-  return offset + FRAME_HEADER_BYTES + body.length;
+  return end;
 }
 
 /** A frame as new bytes. */
@@ -141,15 +140,14 @@ export function decodeFrame(bytes: Uint8Array): Frame {
  */
 export function frameLength(bytes: Uint8Array, offset: number, end: number): number | undefined {
   if (end - offset < FRAME_HEADER_BYTES) return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, FRAME_HEADER_BYTES);
-  if (view.getUint32(0, true) !== crc32c(bytes, offset + 4, offset + FRAME_HEADER_BYTES)) {
+  if (wordAt(bytes, offset) !== crc32c(bytes, offset + 4, offset + FRAME_HEADER_BYTES)) {
     throw new FrameError(
       "ERR_HOLDFAST_FRAME_CHECKSUM",
       "a frame's header does not match its checksum",
       offset,
     );
   }
-  const bodyBytes = view.getUint32(4, true);
+  const bodyBytes = wordAt(bytes, offset + 4);
   if (bodyBytes > FRAME_BODY_BYTES_MAX) {
     throw new FrameError(
       "ERR_HOLDFAST_FRAME_TOO_LONG",
@@ -166,33 +164,65 @@ export function frameLength(bytes: Uint8Array, offset: number, end: number): num
  * @throws {@link FrameError} when the body is damaged or the header makes no sense.
  */
 export function parseFrame(bytes: Uint8Array, offset: number, length: number): Frame {
-  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, FRAME_HEADER_BYTES);
-  const body = bytes.subarray(offset + FRAME_HEADER_BYTES, offset + length);
-  if (view.getUint32(40, true) !== crc32c(body)) {
+  const start = offset + FRAME_HEADER_BYTES;
+  if (wordAt(bytes, offset + 40) !== crc32c(bytes, start, offset + length)) {
     throw new FrameError("ERR_HOLDFAST_FRAME_CHECKSUM", "a frame's body does not match its checksum", length);
   }
-  const flags = view.getUint32(36, true);
-  if (flags > FRAME_FLAG_RESPONSE || view.getUint32(44, true) !== 0) {
+  const flags = wordAt(bytes, offset + 36);
+  if (flags > FRAME_FLAG_RESPONSE || wordAt(bytes, offset + 44) !== 0) {
     throw new FrameError(
       "ERR_HOLDFAST_FRAME_HEADER",
       `a frame has unknown flags 0x${flags.toString(16)} or non-zero reserved bytes`,
       flags,
     );
   }
+  const kind = wordAt(bytes, offset + 32);
   return {
-    seq: counter(view, 8),
-    recvSeq: counter(view, 16),
-    id: counter(view, 24),
-    command: view.getUint16(32, true),
-    error: view.getUint16(34, true),
+    seq: counterAt(bytes, offset + 8),
+    recvSeq: counterAt(bytes, offset + 16),
+    id: counterAt(bytes, offset + 24),
+    command: kind & 0xffff,
+    error: kind >>> 16,
     flags,
-    body,
+    body: bytes.subarray(start, offset + length),
   };
 }
 
-function counter(view: DataView, offset: number): number {
-  const high = view.getUint32(offset + 4, true);
+// Bytes are put and taken one by one: a DataView per frame costs several times as much as all of these together.
+
+function putWord(target: Uint8Array, offset: number, word: number): void {
+  target[offset] = word;
+  target[offset + 1] = word >>> 8;
+  target[offset + 2] = word >>> 16;
+  target[offset + 3] = word >>> 24;
+}
+
+function putCounter(target: Uint8Array, offset: number, counter: number): void {
+  if (!Number.isSafeInteger(counter) || counter < 0) throw new RangeError(`u53 cannot hold ${counter}`);
+  putWord(target, offset, counter >>> 0);
+  putWord(target, offset + 4, counter <= 0xffff_ffff ? 0 : Math.floor(counter / 2 ** 32));
+}
+
+/** The four bytes lie within `bytes`: callers have made sure of a whole header. */
+function wordAt(bytes: Uint8Array, offset: number): number {
+  return (
+    ((bytes[offset] as number) |
+      ((bytes[offset + 1] as number) << 8) |
+      ((bytes[offset + 2] as number) << 16) |
+      ((bytes[offset + 3] as number) << 24)) >>>
+    0
+  );
+}
+
+function counterAt(bytes: Uint8Array, offset: number): number {
+  const high = wordAt(bytes, offset + 4);
   if (high > 0x1f_ffff)
     throw new FrameError("ERR_HOLDFAST_FRAME_HEADER", "a frame's counter exceeds 2^53-1", offset);
-  return high * 2 ** 32 + view.getUint32(offset, true);
+  return high * 2 ** 32 + wordAt(bytes, offset);
+}
+
+function checkWidth({ command, error, flags }: FrameHeader): void {
+  if (command !== (command & 0xffff)) throw new RangeError(`u16 cannot hold ${command}`);
+  if (error !== (error & 0xffff)) throw new RangeError(`u16 cannot hold ${error}`);
+  if (flags !== (flags & 0xff)) throw new RangeError(`u8 cannot hold ${flags}`);
 }

@@ -5,7 +5,6 @@
  * no eviction of it. Then whoever comes later and reads the journal sees the write. Otherwise the write waits until
  * the next server has counted this member in, and looks again.
  */
-import type { BrokenRules } from "@holdfast/environment";
 import type { TermStatus } from "../quorum/term-status.ts";
 import { evictGenerationOf } from "../volume/volume-state.ts";
 import type { ServerLink } from "./server-link.ts";
@@ -15,7 +14,6 @@ export interface CommitCheckOptions {
   readonly link: Pick<ServerLink, "term" | "evictGeneration" | "failure" | "confirm" | "termAfter">;
   /** Reads the term's slots and newest record, now. */
   readonly readTermStatus: (term: bigint) => Promise<TermStatus>;
-  readonly brokenRules: BrokenRules;
 }
 
 /**

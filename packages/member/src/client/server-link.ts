@@ -11,11 +11,20 @@ import {
   type Random,
   type Transport,
 } from "@holdfast/environment";
-import { REFUSAL, RequestError, type SessionTiming } from "@holdfast/net-reliable";
+import { REFUSAL, RequestError } from "@holdfast/net-reliable";
+import { Lease } from "./lease.ts";
 import { EvictedError, OperationRefusedError, SessionRefusedError } from "../errors.ts";
 import type { LockClientDriver } from "../locks/locking.ts";
 import { RECLAIM_LOCKS_MAX, ReclaimRequest } from "@holdfast/lock-protocol";
-import { Command, JoinReply, JoinRequest, Membership, type Operation, Refusal } from "../protocol.ts";
+import {
+  Command,
+  EMPTY_BODY,
+  JoinReply,
+  JoinRequest,
+  Membership,
+  type Operation,
+  Refusal,
+} from "../protocol.ts";
 import { NoSpaceError } from "../server/volume-trees.ts";
 import {
   type ClientSession,
@@ -23,6 +32,7 @@ import {
   type ServerContact,
   startClientSession,
 } from "../sessions/client-session.ts";
+import type { MemberTiming } from "../timing.ts";
 import type { SuperBlock } from "../volume/super-block.ts";
 
 /** What a link needs. */
@@ -30,9 +40,9 @@ export interface ServerLinkOptions {
   readonly superBlock: SuperBlock;
   readonly rid: bigint;
   readonly join: JoinRequest;
-  readonly timing: SessionTiming;
-  /** Where the newest record says the server is. */
-  readonly findServer: () => Promise<string | undefined>;
+  readonly timing: MemberTiming;
+  /** Where the newest record says the server is; `term` is the newest this member was counted in. */
+  readonly findServer: (term: bigint) => Promise<string | undefined>;
   /** Requests of the server. */
   readonly handle: RequestHandler;
   /** A frame came from the server of this term. */
@@ -52,7 +62,10 @@ export interface ServerLinkPorts {
 
 /** The tie between a member and its servers. */
 export class ServerLink {
+  /** How long cached locks may be trusted. */
+  readonly lease: Lease;
   readonly #options: ServerLinkOptions;
+  readonly #clock: Clock;
   readonly #locks: () => LockClientDriver;
   readonly #session: ClientSession;
   readonly #joined: Deferred<JoinReply> = deferred();
@@ -68,14 +81,20 @@ export class ServerLink {
     this.#options = options;
     this.#locks = locks;
     this.#joined.promise.catch(() => {});
+    this.#clock = ports.clock;
+    this.lease = new Lease({
+      clock: ports.clock,
+      leaseMs: options.timing.leaseMs,
+      ask: (answered) => this.#renew(answered),
+    });
     const { fsid, formatHash, key } = options.superBlock;
     this.#session = startClientSession(
       {
         identity: { fsid, formatHash, key },
         rid: options.rid,
         isVoter: options.join.isVoter,
-        timing: options.timing,
-        findServer: options.findServer,
+        timing: options.timing.session,
+        findServer: () => options.findServer(this.#term),
         handle: options.handle,
         onServer: (contact) => this.#meet(contact),
         onHeard: options.onHeard,
@@ -168,6 +187,7 @@ export class ServerLink {
 
   async #meet({ term, call }: ServerContact): Promise<void> {
     const ask = (command: number, body: Uint8Array): Promise<Uint8Array> => promised(call, command, body);
+    let askedMs = this.#clock.now();
     this.#locks().onNewServer(term);
     if (this.#hasJoined) {
       const reports = this.#locks().report();
@@ -175,6 +195,7 @@ export class ServerLink {
       do {
         const locks = reports.slice(from, from + RECLAIM_LOCKS_MAX);
         from += RECLAIM_LOCKS_MAX;
+        askedMs = this.#clock.now();
         const body = ReclaimRequest.encode({ locks, isLast: from >= reports.length });
         const reply = await this.#asked(Command.reclaim, ask(Command.reclaim, body));
         this.#evictGeneration = Membership.decode(reply).evictGeneration;
@@ -187,9 +208,18 @@ export class ServerLink {
       this.#joined.resolve(reply);
     }
     this.#term = term;
+    this.lease.extend(askedMs);
     const woken = this.#waiters.filter(({ after }) => after < term);
     this.#waiters = this.#waiters.filter(({ after }) => after >= term);
     for (const { done } of woken) done.resolve();
+  }
+
+  /** An unanswered renewal is asked again at the next server, and still counts from when it was first asked. */
+  #renew(answered: (isGranted: boolean) => void): void {
+    this.#session.call(Command.renew, EMPTY_BODY, (error) => {
+      answered(error === 0);
+      if (error === Refusal.evicted) this.#fail(new EvictedError(this.#options.rid));
+    });
   }
 
   async #asked(command: number, reply: Promise<Uint8Array>): Promise<Uint8Array> {
@@ -218,6 +248,7 @@ export class ServerLink {
   #fail(error: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = error;
+    this.lease.end(error);
     this.#joined.reject(error);
     for (const { done } of this.#waiters.splice(0)) done.reject(error);
     this.#options.onLost(error);

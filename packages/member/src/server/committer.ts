@@ -91,7 +91,10 @@ export class Committer {
           this.#pending = undefined;
           return this.#commit();
         })
-        .then(pending.resolve, pending.reject);
+        .then(
+          () => pending.resolve(),
+          (error: unknown) => pending.reject(error),
+        );
     }
     return this.#pending.promise;
   }

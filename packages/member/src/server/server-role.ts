@@ -29,6 +29,7 @@ import { COMMAND_FAREWELL, REFUSAL, type Respond } from "@holdfast/net-reliable"
 import { VolumeState } from "../volume/volume-state.ts";
 import { Committer } from "./committer.ts";
 import { Compactor, type CompactorLimits } from "./compactor.ts";
+import { Deadlines } from "./deadlines.ts";
 import { Evictions } from "./evictions.ts";
 import { openingState } from "./opening.ts";
 import { refusalFor, RefusedError, Requests } from "./requests.ts";
@@ -79,7 +80,7 @@ export class ServerRole {
   readonly #present: Set<bigint> = new Set();
   readonly #connected: Set<bigint> = new Set();
   readonly #evicted: Set<bigint> = new Set();
-  readonly #deadlines: Map<bigint, Cancel> = new Map();
+  readonly #deadlines: Deadlines;
   /** Calls that arrived before the opening was recorded. */
   #early: (() => void)[] | undefined = [];
   #ownMemberCame: () => void = () => {};
@@ -134,6 +135,7 @@ export class ServerRole {
       onBadPeer: (member, reason) => this.#expel(member, reason),
       log,
     });
+    this.#deadlines = new Deadlines(clock, (member) => this.#inBackground(this.#evict(member)));
     this.#ownMember = new Promise((resolve) => {
       this.#ownMemberCame = resolve;
     });
@@ -213,9 +215,8 @@ export class ServerRole {
     const living = [...members].filter(([, record]) => !record.isEvicted).map(([rid]) => rid);
     for (const [rid, record] of members) if (record.isEvicted) this.#evicted.add(rid);
     this.#locks.beginRecovery(living);
-    const { rid: own, timing, clock, log } = this.#options;
-    const deadline = clock.now() + timing.recoveryMs;
-    for (const rid of living) if (rid !== own) this.#arm(rid, deadline);
+    const { rid: own, timing, log } = this.#options;
+    for (const rid of living) if (rid !== own) this.#deadlines.arm(rid, timing.recoveryMs);
     log.info(
       { event: "server.opened", term: this.term, address: this.address, members: living.length },
       "this member serves",
@@ -282,6 +283,8 @@ export class ServerRole {
         return this.#answer(respond, requests.recordSegments(rid, body));
       case Command.manifest:
         return this.#answer(respond, requests.manifest());
+      case Command.renew:
+        return this.#answer(respond, this.#renew());
       case Command.confirm:
         return this.#answer(respond, requests.confirm(rid));
       case Command.compacted:
@@ -316,7 +319,10 @@ export class ServerRole {
     const reply = await this.#requests.confirm(rid);
     if (this.#evicted.has(rid)) throw new RefusedError(Refusal.evicted, "the asker was evicted");
     const { error, isLast } = this.#locks.handleReclaim(rid, body);
-    if (error !== 0) throw new RefusedError(error, "the report of locks was refused");
+    if (error !== 0) {
+      this.#expel(rid, "its report of locks was refused");
+      throw new RefusedError(Refusal.evicted, "the report of locks was refused");
+    }
     if (isLast) {
       this.#locks.reclaimed(rid);
       this.#enter(rid);
@@ -326,9 +332,15 @@ export class ServerRole {
 
   #enter(rid: bigint): void {
     this.#present.add(rid);
-    if (this.#connected.has(rid)) this.#disarm(rid);
+    if (this.#connected.has(rid)) this.#deadlines.disarm(rid);
     if (rid === this.#options.rid) this.#ownMemberCame();
     this.#compactor.manifestChanged(this.#committer.committed);
+  }
+
+  /** A lease is granted by a server that no other has followed when it was asked (E8). */
+  async #renew(): Promise<Uint8Array> {
+    await this.#leadership.check();
+    return EMPTY_BODY;
   }
 
   async #farewell(rid: bigint): Promise<Uint8Array> {
@@ -339,7 +351,7 @@ export class ServerRole {
 
   #leave(rid: bigint): void {
     this.#present.delete(rid);
-    this.#disarm(rid);
+    this.#deadlines.disarm(rid);
     this.#locks.remove(rid);
     this.#compactor.memberGone(rid);
   }
@@ -350,29 +362,13 @@ export class ServerRole {
 
   #peerUp(rid: bigint): void {
     this.#connected.add(rid);
-    if (this.#present.has(rid)) this.#disarm(rid);
+    if (this.#present.has(rid)) this.#deadlines.disarm(rid);
   }
 
   #peerDown(rid: bigint): void {
     this.#connected.delete(rid);
-    const { rid: own, clock, timing } = this.#options;
-    if (this.#present.has(rid) && rid !== own) this.#arm(rid, clock.now() + timing.memberTimeoutMs);
-  }
-
-  #arm(rid: bigint, deadline: number): void {
-    if (this.#deadlines.has(rid) || this.#isEnded) return;
-    this.#deadlines.set(
-      rid,
-      this.#options.clock.at(deadline, () => {
-        this.#deadlines.delete(rid);
-        if (!this.#isEnded) this.#inBackground(this.#evict(rid));
-      }),
-    );
-  }
-
-  #disarm(rid: bigint): void {
-    this.#deadlines.get(rid)?.();
-    this.#deadlines.delete(rid);
+    const { rid: own, timing } = this.#options;
+    if (this.#present.has(rid) && rid !== own) this.#deadlines.arm(rid, timing.memberTimeoutMs);
   }
 
   async #evict(rid: bigint): Promise<void> {
@@ -390,8 +386,12 @@ export class ServerRole {
   }
 
   #expel(rid: bigint, reason: string): void {
-    this.#options.log.warn({ event: "member.expelled", rid, reason }, "a member broke the protocol");
-    this.#inBackground(this.#evict(rid));
+    const { log, timing } = this.#options;
+    log.warn({ event: "member.expelled", rid, reason }, "a member broke the protocol");
+    // Its lease is not renewed any more, and has to be over before others get its locks.
+    this.#present.delete(rid);
+    this.#deadlines.disarm(rid);
+    this.#deadlines.arm(rid, timing.memberTimeoutMs);
   }
 
   /** Work that nobody waits for: its failure ends the reign, since the next server starts it again. */
@@ -437,8 +437,7 @@ export class ServerRole {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#watch();
-    for (const cancel of this.#deadlines.values()) cancel();
-    this.#deadlines.clear();
+    this.#deadlines.close();
     this.#committer.stop(error);
     this.#compactor.stop(error);
     this.#locks.stop();

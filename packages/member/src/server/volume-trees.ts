@@ -200,7 +200,12 @@ export class VolumeTrees {
       membersRoot: await members.flush(writer, seq),
       quarantineRoot: await quarantine.flush(writer, seq),
     };
-    const state = { ...this.#state, ...roots, metadataGrants: this.#metadata.grants(), free: this.free.counters };
+    const state = {
+      ...this.#state,
+      ...roots,
+      metadataGrants: this.#metadata.grants(),
+      free: this.free.counters,
+    };
     // What this commit frees and grants is settled by its record: from here on, no await before it is marked.
     this.#metadata.commitStarted();
     this.free.commitStarted();

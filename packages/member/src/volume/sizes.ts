@@ -2,12 +2,16 @@
  * How large the pieces of a volume are, by the size of the volume.
  */
 
+import type { PoolMarks } from "@holdfast/alloc-extent";
+
 /** Sizes that follow from the number of blocks that belong to extents. */
 export interface VolumeSizes {
   /** Blocks of one metadata grant, and of one spare. */
   readonly grantBlocks: number;
   /** Blocks of one half of a member's journal. */
   readonly journalHalfBlocks: number;
+  /** When a member's pool of blocks asks for more and gives back. */
+  readonly pool: PoolMarks;
 }
 
 /** 128 blocks hold what the largest single change dirties several times over; 1,024 blocks are 4 MiB. */
@@ -15,6 +19,9 @@ const GRANT_BLOCKS: Bounds = { least: 128, most: 1024, share: 512n };
 
 /** A half of 16 MiB holds a memtable; at least 1 MiB, so that the largest value fits with room to spare. */
 const JOURNAL_HALF_BLOCKS: Bounds = { least: 256, most: 4096, share: 128n };
+
+/** A refill of at least 6 MiB holds one segment; 64 MiB at most, since all of it is quarantined if the member dies. */
+const POOL_REFILL_BLOCKS: Bounds = { least: 1536, most: 16_384, share: 256n };
 
 interface Bounds {
   readonly least: number;

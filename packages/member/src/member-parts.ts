@@ -1,0 +1,214 @@
+/*
+ * The parts of one member and the wires between them.
+ *
+ * Two circles are tied here: locks need the link to ask the server and the link needs the locks to report them; a lock
+ * that is called in needs the store to write back, and the store needs the locks. Whoever is made first gets the other
+ * when it asks.
+ */
+import { MemberPool } from "@holdfast/alloc-extent";
+import { type BrokenRules, blockOffset, NO_BROKEN_RULES } from "@holdfast/environment";
+import { ItemStore, type JournalRegion } from "@holdfast/item-store";
+import type { Respond } from "@holdfast/net-reliable";
+import type { QuorumRegion } from "@holdfast/quorum";
+import { SegmentRef } from "@holdfast/segment";
+import { checkCommitted } from "./client/commit-check.ts";
+import { CompactionWorker } from "./client/compaction-worker.ts";
+import { ManifestFollower } from "./client/manifest-follower.ts";
+import { MemberSpace } from "./client/member-space.ts";
+import { ServerLink } from "./client/server-link.ts";
+import { ClosedError, FlushFailedError } from "./errors.ts";
+import { VOLUME_FORMAT_HASH } from "./formats.ts";
+import { createLockClient } from "./locks/lock-client-driver.ts";
+import type { LockClientDriver } from "./locks/locking.ts";
+import type { OpenMemberOptions } from "./member.ts";
+import { Command, EMPTY_BODY, type JoinReply, RecordSegmentsRequest, Refusal } from "./protocol.ts";
+import { readNewestRecord } from "./quorum/newest-record.ts";
+import { readTermStatus } from "./quorum/term-status.ts";
+import { Reign } from "./reign.ts";
+import { DEFAULT_COMPACTOR_LIMITS } from "./server/compactor.ts";
+import type { MemberTiming } from "./timing.ts";
+import { layoutFor, type VolumeLayout } from "./volume/layout.ts";
+import { sizesFor } from "./volume/sizes.ts";
+import { readSuper, type SuperBlock } from "./volume/super-block.ts";
+
+/** Idle locks kept before the oldest is given back, one per acquire. */
+const IDLE_LOCKS_MAX = 4096;
+
+/** Segment numbers below a member's own prefix. */
+const SEGMENT_NUMBER_BITS = 40n;
+
+/** Reads the super block and makes the parts of a member; they begin to look for a server at once. */
+export async function openParts(options: OpenMemberOptions, timing: MemberTiming): Promise<MemberParts> {
+  const { device, log, expectedFsid } = options;
+  const { superBlock, damagedCopies } = await readSuper(device, VOLUME_FORMAT_HASH, expectedFsid);
+  for (const block of damagedCopies)
+    log.warn({ event: "super.damaged", block }, "one super block is damaged, the other one serves");
+  return new MemberParts(options, timing, superBlock);
+}
+
+/** The parts of one member. */
+export class MemberParts {
+  readonly rid: bigint;
+  readonly superBlock: SuperBlock;
+  readonly link: ServerLink;
+  readonly space: MemberSpace;
+  readonly worker: CompactionWorker;
+  readonly reign: Reign | undefined;
+  readonly #options: OpenMemberOptions;
+  readonly #region: QuorumRegion;
+  readonly #brokenRules: BrokenRules;
+  readonly #manifest: ManifestFollower;
+  readonly #locks: LockClientDriver;
+  #store: ItemStore | undefined;
+
+  constructor(options: OpenMemberOptions, timing: MemberTiming, superBlock: SuperBlock) {
+    const { device, clock, random, log } = options;
+    const { fsid, termsMax } = superBlock;
+    const layout = layoutFor(blockOffset(superBlock.blockCount), termsMax);
+    this.#options = options;
+    this.superBlock = superBlock;
+    this.#region = { fsid, ...layout.quorum };
+    this.#brokenRules = options.brokenRules ?? NO_BROKEN_RULES;
+    this.rid = random.u64() | 1n;
+    this.link = this.#makeLink(timing);
+    this.#manifest = new ManifestFollower(device, fsid, this.link);
+    this.space = new MemberSpace(new MemberPool(sizesFor(layout.dataCount).pool), this.link, log);
+    this.worker = new CompactionWorker({ device, fsid, rid: this.rid, clock, link: this.link, log });
+    this.#locks = this.#makeLocks();
+    this.reign = this.#makeReign(timing, layout);
+  }
+
+  /** The store of a member that has joined. */
+  makeStore(reply: JoinReply): ItemStore {
+    const { device, clock, random, storeLimits } = this.#options;
+    const { link, rid, space } = this;
+    let nextSegment = BigInt(reply.number) << SEGMENT_NUMBER_BITS;
+    const store = new ItemStore(
+      {
+        device,
+        fsid: this.superBlock.fsid,
+        rid,
+        clock,
+        random,
+        locks: this.#locks,
+        lease: link.lease,
+        space,
+        term: () => link.term,
+        manifest: () => this.#manifest.current,
+        refreshManifest: () => this.#manifest.refresh(),
+        checkCommitted: () => this.#checkCommitted(),
+        recordSegments: (segments, journalEpoch) => this.#recordSegments(segments, journalEpoch),
+        nextSegmentId: () => {
+          nextSegment += 1n;
+          return nextSegment;
+        },
+        brokenRules: this.#brokenRules,
+      },
+      { ...storeLimits, journal: journalOf(reply) },
+    );
+    this.#store = store;
+    return store;
+  }
+
+  /** Leaves without a word. */
+  async abandon(): Promise<void> {
+    this.link.close(new ClosedError());
+    await this.reign?.stop();
+  }
+
+  #makeLink(timing: MemberTiming): ServerLink {
+    const { listenAddress, name = "", onLost } = this.#options;
+    const { transport, clock, random, cryptography, log, device } = this.#options;
+    return new ServerLink(
+      {
+        superBlock: this.superBlock,
+        rid: this.rid,
+        join: { isVoter: listenAddress !== undefined, address: listenAddress ?? "", name },
+        timing,
+        findServer: async (term) => (await readNewestRecord(this.#region, { device, clock }, term))?.address,
+        handle: (_server, command, body, respond) => this.#handle(command, body, respond),
+        onHeard: (term) => this.reign?.heard(term),
+        onLost: (error) => {
+          this.#locks.loseAll(error);
+          this.#store?.fail(error);
+          if (!(error instanceof ClosedError)) onLost?.(error);
+        },
+      },
+      () => this.#locks,
+      { transport, clock, random, cryptography, log },
+    );
+  }
+
+  #makeLocks(): LockClientDriver {
+    const { clock, log } = this.#options;
+    const { link, rid } = this;
+    const manifest = this.#manifest;
+    return createLockClient({
+      call: link.call,
+      commandLock: Command.lock,
+      idleLimit: IDLE_LOCKS_MAX,
+      brokenRules: this.#brokenRules,
+      // Before there is a store there is no lock, and nothing to write back.
+      flush: (range, to) => this.#store?.invalidate(range, to) ?? Promise.resolve(),
+      onGrant: (_range, _mode, version) =>
+        manifest.current.version < version ? manifest.reach(version) : undefined,
+      onError: (error) => link.close(new FlushFailedError(rid, { cause: error })),
+      clock,
+      log,
+    });
+  }
+
+  #makeReign(timing: MemberTiming, layout: VolumeLayout): Reign | undefined {
+    const { listenAddress, compactorLimits = DEFAULT_COMPACTOR_LIMITS } = this.#options;
+    if (listenAddress === undefined) return undefined;
+    const { device, clock, random, transport, cryptography, log } = this.#options;
+    const { superBlock, rid } = this;
+    return Reign.start({
+      server: {
+        device,
+        clock,
+        random,
+        transport,
+        cryptography,
+        log,
+        superBlock,
+        layout,
+        rid,
+        listenAddress,
+        timing,
+        compactorLimits,
+        brokenRules: this.#brokenRules,
+      },
+      region: this.#region,
+      votes: superBlock.votes,
+    });
+  }
+
+  #handle(command: number, body: Uint8Array, respond: Respond): void {
+    if (command === Command.invalidate) this.#locks.handleInvalidate(body, respond);
+    else if (command === Command.compact) this.worker.accept(body, respond);
+    else respond(Refusal.unknownCommand, EMPTY_BODY);
+  }
+
+  #checkCommitted(): Promise<void> {
+    const { device, clock } = this.#options;
+    return checkCommitted({
+      link: this.link,
+      readTermStatus: (term) => readTermStatus(this.#region, { device, clock }, term),
+    });
+  }
+
+  async #recordSegments(segments: readonly SegmentRef[], journalEpoch: bigint): Promise<void> {
+    const encoded = segments.map((segment) => SegmentRef.encode(segment));
+    await this.link.operation(Command.recordSegments, (operation) =>
+      RecordSegmentsRequest.encode({ ...operation, segments: encoded, journalEpoch }),
+    );
+    await this.#manifest.refresh();
+  }
+}
+
+function journalOf(reply: JoinReply): JournalRegion {
+  const [first, second] = reply.journal;
+  if (first === undefined || second === undefined) throw new RangeError("a journal has two halves");
+  return { first, second };
+}
