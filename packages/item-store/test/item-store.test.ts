@@ -226,6 +226,22 @@ test("a segment that is not there although the manifest is the newest is damage"
   await expect(contents(store, datasetRange(DATASET))).rejects.toThrow(ManifestDamagedError);
 });
 
+test("without a valid lease nothing is answered from cached locks: it is read again after the renewal", async () => {
+  const member = openMember(new Server(), 11n);
+  const { store } = member;
+  await store.transact([put("a", "1")]);
+
+  member.isLeaseValid = false;
+  expect(store.tryGet(key("a"))).toBeUndefined();
+  expect(await get(store, "a")).toBe("1");
+  member.isLeaseValid = false;
+  expect(await contents(store, datasetRange(DATASET))).toEqual([["a", "1"]]);
+  member.isLeaseValid = false;
+  expect(await store.transaction(async (tx) => fromText(await tx.get(key("a"))))).toBe("1");
+
+  expect(member.renewalCount).toBe(3);
+});
+
 test("a read that raced with a delete and its flush does not bring the item back", async () => {
   const server = new Server();
   const writer = openMember(server, 11n);

@@ -361,6 +361,9 @@ export interface Member {
   checkCommitted: () => Promise<void>;
   /** Called before segments are recorded; may wait or fail. */
   beforeRecord: (epoch: bigint) => Promise<void>;
+  /** False: cached locks may have been given to others; a renewal makes it true. */
+  isLeaseValid: boolean;
+  renewalCount: number;
   checkCount: number;
   recordCount: number;
   refreshCount: number;
@@ -384,7 +387,16 @@ export function openMember(
     clock: server.clock,
     random: new SeededRandom(Number(rid)),
     locks: server.locks.port(rid),
-    lease: { isValid: true, valid: () => Promise.resolve() },
+    lease: {
+      get isValid() {
+        return member.isLeaseValid;
+      },
+      async valid() {
+        await server.clock.yield();
+        member.renewalCount += 1;
+        member.isLeaseValid = true;
+      },
+    },
     space: { take: async (blocks) => server.take(blocks), put: (extent) => server.put(extent) },
     manifest: () => known,
     async refreshManifest() {
@@ -415,6 +427,8 @@ export function openMember(
       if (server.evicted.has(rid)) throw new EvictedForTest("evicted");
     },
     beforeRecord: async () => {},
+    isLeaseValid: true,
+    renewalCount: 0,
     checkCount: 0,
     recordCount: 0,
     refreshCount: 0,
