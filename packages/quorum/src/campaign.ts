@@ -64,8 +64,8 @@ export type CampaignEvent =
 export type CampaignEffect =
   | { readonly type: "write-hint"; readonly hint: Omit<Hint, "address"> }
   | { readonly type: "read-hints" }
-  /** Run an election, its walk beginning at a term that is known to be touched. */
-  | { readonly type: "attempt"; readonly fromTerm: bigint };
+  /** Run an election: `fromTerm` is known to be touched; for `yieldAbove` see `ElectionConfig`. */
+  | { readonly type: "attempt"; readonly fromTerm: bigint; readonly yieldAbove: bigint | undefined };
 
 /** Changes of the server that come as fast as they may, before the time between them grows. */
 const FLAP_FREE_COUNT = 16;
@@ -192,14 +192,18 @@ export class Campaign {
     this.#firstReadAt ??= now;
     // Every living voter has written a hint between the first reading and this one.
     const hasWatched = now - this.#firstReadAt >= 1.5 * timing.heartbeatMs;
-    const isSilent = now - this.#silentSince >= timing.electionTimeoutMs;
+    const isSilent = now >= this.#silentSince + timing.electionTimeoutMs;
     const isHeldBack = this.#notBefore === undefined || now < Math.max(this.#notBefore, this.#flapHoldUntil);
+    if (this.#notBefore !== undefined && this.#notBefore > now)
+      this.#nextReadAt = Math.min(this.#nextReadAt, this.#notBefore);
     if (!hasWatched || !isSilent || isHeldBack) return [];
     const others = this.#sightings.count(now);
     const missing = 1 + others.silent;
     if (missing < votes || missing <= others.reaching) return [];
     this.#role = "candidate";
-    return [{ type: "attempt", fromTerm: this.#touchedTerm }];
+    const fromTerm = this.#touchedTerm;
+    // Who knows of no server yet cannot tell old terms from a rival's.
+    return [{ type: "attempt", fromTerm, yieldAbove: this.#servedTerm === 0n ? undefined : fromTerm }];
   }
 
   #serve(isServing: boolean, now: number): readonly CampaignEffect[] {
@@ -255,7 +259,8 @@ export class Campaign {
   }
 
   #reaches(now: number): boolean {
-    return this.#role === "server" || now - this.#heardAt < this.#config.timing.electionTimeoutMs;
+    // Compared as `deadline` computes it: a difference could round the other way, and the tick would come for ever.
+    return this.#role === "server" || now < this.#heardAt + this.#config.timing.electionTimeoutMs;
   }
 
   /** Hints are read from half of the time-out on, so that at its end it is known who else is alive. */

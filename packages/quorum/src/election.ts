@@ -33,6 +33,11 @@ export interface ElectionConfig {
   readonly claim: bigint;
   /** A term known to be touched, where the walk begins; 1 when none is known. */
   readonly fromTerm: bigint;
+  /**
+   * Yield when a term above this one is touched: somebody was faster, and is perhaps the server by now. Undefined: go
+   * on to the next free term. This is courtesy (E0), not safety.
+   */
+  readonly yieldAbove: bigint | undefined;
   readonly brokenRules: BrokenRules;
 }
 
@@ -43,7 +48,7 @@ export type ElectionEvent = { readonly type: "start" } | IoEvent;
 export type ElectionOutcome =
   /** The term is this attempt's alone, for ever, and goes on from the adopted record. */
   | { readonly type: "elected"; readonly term: bigint; readonly adopted: CommitRecord }
-  /** Another candidate was at this term too; try again after a random time, if there is still no server. */
+  /** Another candidate was at this term, or is past it; try again after a random time, if there is still no server. */
   | { readonly type: "lost"; readonly term: bigint }
   /** The attempt ends with an error; only a {@link SplitterWriteError} leaves room for another attempt. */
   | {
@@ -157,6 +162,9 @@ export class Election {
       return this.#end({ type: "failed", error: new TermsExhaustedError(this.#config.region.termsMax) });
     if (free === undefined) return this.#walk(last);
     this.#term = free;
+    const { yieldAbove } = this.#config;
+    if (yieldAbove !== undefined && free > yieldAbove + 1n)
+      return this.#end({ type: "lost", term: free - 1n });
     this.#step = { type: "claim" };
     return [this.#writeMark(splitterBlock(this.#config.region, free), false)];
   }
