@@ -1,0 +1,24 @@
+/*
+ * docs/formats/volume.md shows the layouts; here it is held to the declarations.
+ */
+import { readFileSync } from "node:fs";
+import { MemberRecord, StoredExtent, OrphanedGrant, SuperBlock, VolumeState } from "@holdfast/member";
+import { describe, expect, test } from "vitest";
+import { REPOSITORY_ROOT } from "../src/index.ts";
+
+const page = readFileSync(new URL("docs/formats/volume.md", REPOSITORY_ROOT), "utf8");
+
+describe("docs/formats/volume.md", () => {
+  test.each([SuperBlock, VolumeState, MemberRecord, StoredExtent, OrphanedGrant])(
+    "shows the layout of $name as it is declared",
+    ({ name, table }) => {
+      expect(tableOf(name)).toBe(table);
+    },
+  );
+});
+
+/** The table behind the heading that names a layout. */
+function tableOf(name: string): string {
+  const match = new RegExp(`^### ${name}\\n[^]*?\`\`\`text\\n([^]*?)\\n\`\`\``, "m").exec(page);
+  return match?.[1] ?? `no table of ${name}`;
+}
