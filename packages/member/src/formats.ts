@@ -8,7 +8,7 @@ import { JournalEntryHeader, JournalRegion } from "@holdfast/item-store";
 import { LOCK_FORMATS } from "@holdfast/lock-protocol";
 import { Challenge, Greeting, Welcome } from "@holdfast/net-reliable";
 import { QUORUM_FORMATS } from "@holdfast/quorum";
-import { SegmentFooter, SegmentRef } from "@holdfast/segment";
+import { SEGMENT_FORMAT, SegmentFooter, SegmentRef } from "@holdfast/segment";
 import { BlockHeader, BlockRef, type Format, formatHash } from "@holdfast/wire-format";
 import { CatalogEntry } from "./catalog.ts";
 import {
@@ -38,6 +38,7 @@ export const VOLUME_FORMATS: readonly Format[] = [
   QuarantineValue,
   TREE_NODE_FORMAT,
   ...QUORUM_FORMATS,
+  SEGMENT_FORMAT,
   SegmentRef,
   SegmentFooter,
   JournalEntryHeader,

@@ -115,25 +115,22 @@ export class MemberRecords {
   }
 
   /**
-   * Notes that a member may not write to an extent any more; the rest of the grant it lay in stays.
+   * Notes that a member may not write to an extent any more; the rest of the grants it lay in stays. It may span grants
+   * that are neighbours: a member does not know where one ends and the next begins.
    *
-   * @throws {@link NotGrantedError} `ERR_HOLDFAST_NOT_GRANTED` when it does not lie within one grant.
+   * @throws {@link NotGrantedError} `ERR_HOLDFAST_NOT_GRANTED` when a block of it is not granted.
    */
   async revoke(rid: bigint, extent: StoredExtent): Promise<void> {
-    const around = await this.#grantAround(rid, extent.start);
     const end = extent.start + BigInt(extent.lengthBlocks);
-    if (
-      around === undefined ||
-      extent.lengthBlocks <= 0 ||
-      end > around.start + BigInt(around.lengthBlocks)
-    ) {
-      throw new NotGrantedError(rid, extent);
+    if (extent.lengthBlocks <= 0) throw new NotGrantedError(rid, extent);
+    for (let start = extent.start; start < end;) {
+      const around = await this.#grantAround(rid, start);
+      const aroundEnd = around === undefined ? start : around.start + BigInt(around.lengthBlocks);
+      if (around === undefined || aroundEnd <= start) throw new NotGrantedError(rid, extent);
+      const cutEnd = aroundEnd < end ? aroundEnd : end;
+      await this.#cut(rid, around, { start, end: cutEnd });
+      start = cutEnd;
     }
-    const before = Number(extent.start - around.start);
-    const after = around.lengthBlocks - before - extent.lengthBlocks;
-    if (before === 0) await this.#tree.delete(keyOf(rid, GRANT, around.start));
-    else await this.grant(rid, { start: around.start, lengthBlocks: before });
-    if (after > 0) await this.grant(rid, { start: end, lengthBlocks: after });
   }
 
   /** The stored result of an operation. */
@@ -151,6 +148,19 @@ export class MemberRecords {
   async remove(rid: bigint): Promise<void> {
     await this.#deleteRange(keyOf(rid, GRANT, 0n), keyOf(rid, RESULT, LAST_WORD));
     await this.#tree.delete(keyOf(rid, RECORD));
+  }
+
+  /** Takes a part out of one grant. */
+  async #cut(
+    rid: bigint,
+    grant: StoredExtent,
+    part: { readonly start: bigint; readonly end: bigint },
+  ): Promise<void> {
+    const before = Number(part.start - grant.start);
+    const after = grant.lengthBlocks - Number(part.end - grant.start);
+    if (before === 0) await this.#tree.delete(keyOf(rid, GRANT, grant.start));
+    else await this.grant(rid, { start: grant.start, lengthBlocks: before });
+    if (after > 0) await this.grant(rid, { start: part.end, lengthBlocks: after });
   }
 
   async #grantAround(rid: bigint, start: bigint): Promise<StoredExtent | undefined> {

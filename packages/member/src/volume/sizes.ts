@@ -32,9 +32,11 @@ interface Bounds {
 
 /** The sizes for `dataCount` blocks of extents. */
 export function sizesFor(dataCount: bigint): VolumeSizes {
+  const refillBlocks = within(POOL_REFILL_BLOCKS, dataCount);
   return {
     grantBlocks: within(GRANT_BLOCKS, dataCount),
     journalHalfBlocks: within(JOURNAL_HALF_BLOCKS, dataCount),
+    pool: { lowBlocks: 0, highBlocks: 4 * refillBlocks, refillBlocks },
   };
 }
 
