@@ -16,7 +16,7 @@ export {
   VolumeError,
   VolumeTooSmallError,
 } from "@holdfast/member";
-export { DeviceError, HoldfastError, type Logger } from "@holdfast/environment";
+export { DeviceError, HoldfastError, type Logger, TransportError } from "@holdfast/environment";
 export { type MakeVolumeOptions, makeVolume } from "./make-volume.ts";
 export { DEFAULT_LISTEN_ADDRESS, openVolume, type OpenVolumeOptions, Volume } from "./open-volume.ts";
 export type { Access, AccessScan } from "./access.ts";

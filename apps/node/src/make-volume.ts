@@ -1,18 +1,33 @@
 /*
- * Makes a volume on a file or a device, and takes care not to destroy anything by mistake.
+ * Makes a volume on a file or a device, and takes care not to destroy anything by mistake: whatever is not empty is
+ * refused unless forced, and nothing is touched before everything that can be checked was checked.
  */
-import { stat } from "node:fs/promises";
-import { createVolumeFile, detectForeignSignature, openBlockDevice } from "@holdfast/block-device";
-import { formatVolume, layoutFor, type SuperBlock, VolumeError } from "@holdfast/member";
+import { stat, unlink } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import {
+  createVolumeFile,
+  detectForeignSignature,
+  openBlockDevice,
+  type OpenedBlockDevice,
+} from "@holdfast/block-device";
+import { DeviceError } from "@holdfast/environment";
+import {
+  formatVolume,
+  layoutFor,
+  readSuper,
+  type SuperBlock,
+  VOLUME_FORMAT_HASH,
+  VolumeError,
+} from "@holdfast/member";
 import { nodeRandom } from "@holdfast/platform-node";
 
 /** What the volume is to be like. */
 export interface MakeVolumeOptions {
-  /** Makes a file of this size, or grows one; devices have the size they have. */
+  /** Makes a file of this size, or grows a shorter one; devices have the size they have. */
   readonly sizeBytes?: bigint;
   /** For people, at most 64 bytes. */
   readonly label?: string;
-  /** Voters that must agree before one campaigns; default 1. */
+  /** Voters that must agree before one campaigns, 1 … 64; default 1. */
   readonly votes?: number;
   /** Formats although something is there. Everything on the device is lost. */
   readonly isForced?: boolean;
@@ -20,63 +35,140 @@ export interface MakeVolumeOptions {
   readonly onProgress?: (share: number) => void;
 }
 
+/** What stands at a URL before anything is made there. */
+type Place =
+  | { readonly type: "nothing" | "device" | "memory" }
+  | { readonly type: "file"; readonly sizeBytes: bigint };
+
+const LABEL_BYTES_MAX = 64;
+
+/** As much of a device as is looked at for data: what stands before the first block that mkfs writes. */
+const HEAD_BYTES = 256 * 1024;
+
+/** Smallest file that is a device. */
+const DEVICE_BYTES_MIN = 4096n;
+
 /**
  * Formats a file or a device.
  *
- * @throws {@link VolumeError} `ERR_HOLDFAST_VOLUME_EXISTS` when it holds a volume or a file system and is not forced.
+ * @throws {@link VolumeError} `ERR_HOLDFAST_VOLUME_EXISTS` when it holds anything and is not forced.
  * @throws {@link VolumeTooSmallError} `ERR_HOLDFAST_VOLUME_TOO_SMALL`.
+ * @throws {@link DeviceError} `ERR_HOLDFAST_DEVICE_OPEN` when it cannot be opened or made.
+ * @throws RangeError when an option is out of range. After each of these errors everything is as it was.
  */
 export async function makeVolume(url: string, options: MakeVolumeOptions = {}): Promise<SuperBlock> {
-  const { sizeBytes, isForced = false, onProgress } = options;
-  if (sizeBytes !== undefined) layoutFor(sizeBytes);
-  const isNew = sizeBytes !== undefined && !(await exists(url));
-  if (sizeBytes !== undefined && !url.startsWith("memory:")) {
-    if (!isNew && !isForced) await refuseForeign(url);
-    await createVolumeFile(pathOf(url), sizeBytes);
-  }
-  const device = await openBlockDevice(url, { isExclusive: true });
+  const { sizeBytes, isForced = false, label = "", votes = 1, onProgress } = options;
+  const place = await placeAt(url);
+  checkOptions(url, place, { sizeBytes, label, votes });
+  if (!isForced) await refuseUsed(url, place);
   try {
-    if (!isNew && !isForced) await refuseForeign(url);
-    return await formatVolume(
-      device,
-      {
-        label: options.label ?? "",
-        votes: options.votes ?? 1,
-        ...(onProgress === undefined ? {} : { onProgress }),
-      },
-      nodeRandom,
-    );
-  } finally {
-    await device.close();
-  }
-}
-
-async function refuseForeign(url: string): Promise<void> {
-  const device = await openBlockDevice(url, { isReadOnly: true });
-  try {
-    const found = await detectForeignSignature(device);
-    if (found === undefined) return;
-    throw new VolumeError(
-      "ERR_HOLDFAST_VOLUME_EXISTS",
-      `${url} holds a ${found.name} (at byte ${found.offsetBytes}): format something else, or use --force to destroy it`,
-      url,
-    );
-  } finally {
-    await device.close();
-  }
-}
-
-async function exists(url: string): Promise<boolean> {
-  if (url.startsWith("memory:")) return true;
-  try {
-    await stat(pathOf(url));
-    return true;
+    if (sizeBytes !== undefined) await createVolumeFile(pathOf(url), sizeBytes);
+    const device = await openBlockDevice(url, { isExclusive: true });
+    try {
+      const settings = { label, votes, ...(onProgress === undefined ? {} : { onProgress }) };
+      return await formatVolume(device, settings, nodeRandom);
+    } finally {
+      await device.close();
+    }
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+    if (place.type === "nothing") await unlinkIfThere(pathOf(url));
     throw error;
   }
 }
 
+function checkOptions(
+  url: string,
+  place: Place,
+  { sizeBytes, label, votes }: { sizeBytes: bigint | undefined; label: string; votes: number },
+): void {
+  if (Buffer.byteLength(label) > LABEL_BYTES_MAX)
+    throw new RangeError(`a label has at most ${LABEL_BYTES_MAX} bytes`);
+  if (!Number.isInteger(votes) || votes < 1 || votes > 64)
+    throw new RangeError(`votes must be 1 to 64, not ${votes}`);
+  if (sizeBytes !== undefined) {
+    layoutFor(sizeBytes);
+    if (place.type === "device" || place.type === "memory")
+      throw new RangeError(`${url} has the size it has: leave the size away`);
+    if (place.type === "file" && place.sizeBytes > sizeBytes)
+      throw new RangeError(
+        `${url} has ${place.sizeBytes} bytes, more than the size asked for: leave it away`,
+      );
+  } else if (place.type === "nothing") {
+    throw new DeviceError(
+      "ERR_HOLDFAST_DEVICE_OPEN",
+      `there is no ${url}: give a size to make a file, or check the path`,
+      { device: url, offsetBytes: 0n, lengthBytes: 0 },
+    );
+  } else if (place.type === "file") {
+    layoutFor(place.sizeBytes);
+  }
+}
+
+async function refuseUsed(url: string, place: Place): Promise<void> {
+  if (place.type === "nothing" || (place.type === "file" && place.sizeBytes === 0n)) return;
+  const isTiny = place.type === "file" && place.sizeBytes < DEVICE_BYTES_MIN;
+  const content = isTiny ? "data" : await contentOf(url);
+  if (content === undefined) return;
+  throw new VolumeError(
+    "ERR_HOLDFAST_VOLUME_EXISTS",
+    `${url} holds ${content}: format something else, or use --force to destroy it`,
+    url,
+  );
+}
+
+/** For people: what a device holds, undefined if nothing. */
+async function contentOf(url: string): Promise<string | undefined> {
+  const device = await openBlockDevice(url, { isReadOnly: true });
+  try {
+    const volume = await volumeOn(device);
+    if (volume !== undefined) return volume;
+    const foreign = await detectForeignSignature(device);
+    if (foreign !== undefined) return `a ${foreign.name} signature (at byte ${foreign.offsetBytes})`;
+    const head = new Uint8Array(Math.min(HEAD_BYTES, Number(device.sizeBytes)));
+    await device.read(0n, head);
+    const first = head.findIndex((byte) => byte !== 0);
+    return first < 0 ? undefined : `data (at byte ${first})`;
+  } finally {
+    await device.close();
+  }
+}
+
+/** A volume that cannot be opened, since it is damaged, cut off or of another release, is one all the same. */
+async function volumeOn(device: OpenedBlockDevice): Promise<string | undefined> {
+  try {
+    const { superBlock } = await readSuper(device, VOLUME_FORMAT_HASH);
+    return `the Holdfast volume ${superBlock.fsid.toString(16).padStart(16, "0")}`;
+  } catch (error) {
+    if (!(error instanceof VolumeError)) throw error;
+    return error.code === "ERR_HOLDFAST_NOT_A_VOLUME" ? undefined : `a Holdfast volume (${error.code})`;
+  }
+}
+
+async function placeAt(url: string): Promise<Place> {
+  if (url.startsWith("memory:")) return { type: "memory" };
+  try {
+    const facts = await stat(pathOf(url), { bigint: true });
+    // What is neither a file nor a device is refused, with a good message, when it is opened.
+    return facts.isFile() ? { type: "file", sizeBytes: facts.size } : { type: "device" };
+  } catch (error) {
+    if (isAbsent(error)) return { type: "nothing" };
+    throw error;
+  }
+}
+
+async function unlinkIfThere(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (!isAbsent(error)) throw error;
+  }
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
 function pathOf(url: string): string {
-  return url.startsWith("file:") ? url.slice(url.startsWith("file://") ? 7 : 5) : url;
+  if (url.startsWith("file://")) return fileURLToPath(url);
+  return url.startsWith("file:") ? url.slice("file:".length) : url;
 }

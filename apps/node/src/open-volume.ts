@@ -112,12 +112,14 @@ export class Volume implements AsyncDisposable {
  * await using volume = await openVolume("/dev/vdb");
  * const users = await volume.dataset();
  * await users.put("ada", "1815");
- * @throws {@link VolumeError} when it is no volume, {@link DeviceError} when the device cannot be opened.
+ * @throws {@link VolumeError} when it is no volume, {@link DeviceError} when the device cannot be opened,
+ * {@link TransportError} when this process could not listen where it was told to.
  */
 export async function openVolume(url: string, options: OpenVolumeOptions = {}): Promise<Volume> {
-  const device = await openBlockDevice(url);
   const { listen = DEFAULT_LISTEN_ADDRESS, fsid, timing, signal, onLost } = options;
+  const device = await openBlockDevice(url);
   try {
+    if (listen !== false) await tryListening(listen);
     const member = await openMember({
       device,
       clock: nodeClock,
@@ -137,4 +139,13 @@ export async function openVolume(url: string, options: OpenVolumeOptions = {}): 
     await device.close();
     throw error;
   }
+}
+
+/**
+ * A member listens only once it serves; an address that is taken or malformed would be noticed long after the start,
+ * when the volume needs this server. So it is tried at once.
+ */
+async function tryListening(address: string): Promise<void> {
+  const listener = await nodeTransport.listen(address, (stream) => stream.destroy());
+  await listener.close();
 }

@@ -5,6 +5,7 @@ import { HoldfastError, type ErrorCategory, type Logger, utf8 } from "@holdfast/
 import {
   type Change,
   type ClientSession,
+  DatasetError,
   type Entry,
   StatusReply,
   startClientSession,
@@ -12,8 +13,10 @@ import {
 import { DEFAULT_SESSION_TIMING, RequestError, type SessionIdentity } from "@holdfast/net-reliable";
 import { nodeClock, nodeCryptography, nodeRandom, nodeTransport } from "@holdfast/platform-node";
 import type { Access, AccessScan } from "../access.ts";
+import { checkItem } from "../check-item.ts";
 import {
   ADMIN_FAILED,
+  ADMIN_NAME_LENGTH_MAX,
   AdminBatch,
   AdminCommand,
   AdminFailure,
@@ -46,6 +49,17 @@ export class MemberGoneError extends HoldfastError<"ERR_HOLDFAST_MEMBER_GONE", R
 
 const NOTHING = new Uint8Array(0);
 
+/** How to find a member, and who it must be. */
+export interface AdminClientOptions {
+  /** The member's socket. */
+  readonly address: string;
+  /** The volume, as its super block says. */
+  readonly identity: SessionIdentity;
+  readonly log: Logger;
+  /** Gives up connecting. */
+  readonly signal: AbortSignal;
+}
+
 /** Reads and writes through a local member. */
 export class AdminClient implements Access {
   readonly via = "local member" as const;
@@ -56,33 +70,21 @@ export class AdminClient implements Access {
     this.#session = session;
   }
 
-  /** Connects to a member's socket; undefined when nobody answers there. */
-  static async connect(
-    address: string,
-    identity: SessionIdentity,
-    log: Logger,
-  ): Promise<AdminClient | undefined> {
-    try {
-      (await nodeTransport.dial(address)).close();
-    } catch {
-      // A socket without a listener: its member was killed.
-      return undefined;
-    }
+  /** Connects to a member; undefined when it does not accept us before `signal` aborts. */
+  static connect({ address, identity, log, signal }: AdminClientOptions): Promise<AdminClient | undefined> {
     return new Promise((resolve) => {
       let client: AdminClient | undefined;
-      const lost = (): void => {
-        if (client === undefined) resolve(undefined);
-        else client.#lose();
-      };
+      const { fsid, formatHash, key } = identity;
       const session = startClientSession(
         {
-          identity,
+          identity: { fsid, formatHash, key },
           rid: nodeRandom.u64() | 1n,
           isVoter: false,
           timing: DEFAULT_SESSION_TIMING,
           findServer: () => Promise.resolve(address),
           handle: (_rid, _command, _body, respond) => respond(ADMIN_FAILED, NOTHING),
           onServer: () => {
+            signal.removeEventListener("abort", lost);
             client ??= new AdminClient(session);
             resolve(client);
             return Promise.resolve();
@@ -99,18 +101,29 @@ export class AdminClient implements Access {
           log,
         },
       );
+      signal.addEventListener("abort", lost, { once: true });
+
+      function lost(): void {
+        if (client !== undefined) return client.#lose();
+        session.close();
+        resolve(undefined);
+      }
     });
   }
 
   async get(dataset: string, key: string): Promise<Uint8Array | undefined> {
+    checkDataset(dataset);
+    checkItem(bytesOf(key), undefined);
     return AdminValue.decode(await this.#ask(AdminCommand.get, AdminGet.encode({ dataset, key }))).value;
   }
 
   async batch(dataset: string, changes: readonly Change[]): Promise<void> {
+    checkDataset(dataset);
     const encoded = changes.map(({ key, value }) => ({
       key: bytesOf(key),
       value: value === undefined ? undefined : bytesOf(value),
     }));
+    for (const { key, value } of encoded) checkItem(key, value);
     await this.#ask(AdminCommand.batch, AdminBatch.encode({ dataset, changes: encoded }));
   }
 
@@ -119,6 +132,9 @@ export class AdminClient implements Access {
     const [from, to, prefix] = [scan.from, scan.to, scan.prefix].map((bound) =>
       bound === undefined ? undefined : bytesOf(bound),
     );
+    checkDataset(dataset);
+    for (const bound of [from, to]) if (bound !== undefined) checkItem(bound, undefined);
+    if (prefix !== undefined && prefix.length > 0) checkItem(prefix, undefined);
     let left = scan.limit ?? 0xffff_fffe;
     let after: Uint8Array | undefined;
     while (left > 0) {
@@ -163,6 +179,11 @@ export class AdminClient implements Access {
       throw this.#isLost ? new MemberGoneError() : error;
     }
   }
+}
+
+/** A name that no dataset can have need not travel. */
+function checkDataset(name: string): void {
+  if (name.length > ADMIN_NAME_LENGTH_MAX) throw new DatasetError("ERR_HOLDFAST_DATASET_UNKNOWN", name);
 }
 
 function bytesOf(value: Uint8Array | string): Uint8Array {

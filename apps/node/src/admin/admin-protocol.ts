@@ -26,11 +26,14 @@ export const ADMIN_PAGE_BYTES: number = 512 * 1024;
 /** Changes and items in one message. */
 export const ADMIN_ITEMS_MAX = 8192;
 
+/** Longest name of a dataset that travels, in characters: longer than any that there can be. */
+export const ADMIN_NAME_LENGTH_MAX = 64;
+
 /** Longest value, as the store's limit. */
 const VALUE_BYTES_MAX = 64 * 1024;
 
-/** Longest key that travels; the store refuses what is too long for it, with a better message. */
-const KEY_BYTES_MAX = 1024;
+/** Longest key that travels: longer than any that there can be. */
+const KEY_BYTES_MAX = 64;
 
 /** Why a request failed: what the error said. */
 export interface AdminFailure {
@@ -54,7 +57,7 @@ export interface AdminGet {
 
 /** Codec of a get. */
 export const AdminGet: MessageCodec<AdminGet> = message("AdminGet", {
-  dataset: string(64),
+  dataset: string(ADMIN_NAME_LENGTH_MAX),
   key: string(KEY_BYTES_MAX),
 });
 
@@ -88,7 +91,7 @@ export interface AdminBatch {
 
 /** Codec of a batch. */
 export const AdminBatch: MessageCodec<AdminBatch> = message("AdminBatch", {
-  dataset: string(64),
+  dataset: string(ADMIN_NAME_LENGTH_MAX),
   changes: array(AdminChange, ADMIN_ITEMS_MAX),
 });
 
@@ -106,7 +109,7 @@ export interface AdminScan {
 
 /** Codec of a scan. */
 export const AdminScan: MessageCodec<AdminScan> = message("AdminScan", {
-  dataset: string(64),
+  dataset: string(ADMIN_NAME_LENGTH_MAX),
   from: optional(binary(KEY_BYTES_MAX)),
   to: optional(binary(KEY_BYTES_MAX)),
   prefix: optional(binary(KEY_BYTES_MAX)),
@@ -146,5 +149,5 @@ export interface AdminNames {
 
 /** Codec of names. */
 export const AdminNames: MessageCodec<AdminNames> = message("AdminNames", {
-  names: array(string(64), 65_536),
+  names: array(string(ADMIN_NAME_LENGTH_MAX), 65_536),
 });

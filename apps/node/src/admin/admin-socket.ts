@@ -1,9 +1,29 @@
 /*
  * Where members of this host are found: one directory per user, one socket per member.
  */
-import { mkdir, readdir, unlink } from "node:fs/promises";
+import { lstat, mkdir, readdir, unlink } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
+import { HoldfastError } from "@holdfast/environment";
+import { nodeRandom, nodeTransport } from "@holdfast/platform-node";
+
+/** The directory for sockets cannot be used. */
+export class SocketDirectoryError extends HoldfastError<
+  "ERR_HOLDFAST_SOCKET_DIRECTORY",
+  { readonly directory: string }
+> {
+  constructor(directory: string, reason: string) {
+    super(
+      "ERR_HOLDFAST_SOCKET_DIRECTORY",
+      "io",
+      `the directory for members' sockets, ${directory}, cannot be used: ${reason}; set XDG_RUNTIME_DIR to another`,
+      { directory },
+    );
+  }
+}
+
+/** Longest path of a socket: Linux has room for 108 bytes with the zero behind it. */
+const PATH_BYTES_MAX = 107;
 
 /** Directory of this user's sockets; nobody else may enter it. */
 export function socketDirectory(): string {
@@ -13,11 +33,21 @@ export function socketDirectory(): string {
     : join(runtime, "holdfast");
 }
 
-/** Address for a member's own socket; makes the directory. */
-export async function newSocketAddress(fsid: bigint, rid: bigint): Promise<string> {
+/**
+ * Address for a new member's socket; makes the directory.
+ *
+ * @throws {@link SocketDirectoryError} `ERR_HOLDFAST_SOCKET_DIRECTORY` when it is somebody else's, or its path too long.
+ */
+export async function newSocketAddress(fsid: bigint): Promise<string> {
   const directory = socketDirectory();
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  return `unix:${join(directory, `${hex(fsid)}-${hex(rid)}.sock`)}`;
+  const { uid, mode } = await lstat(directory);
+  if (uid !== userInfo().uid || (mode & 0o077) !== 0)
+    throw new SocketDirectoryError(directory, "others than you can enter it");
+  const path = join(directory, `${hex(fsid)}-${hex(nodeRandom.u64())}.sock`);
+  if (Buffer.byteLength(path) > PATH_BYTES_MAX)
+    throw new SocketDirectoryError(directory, "its path is too long for a socket");
+  return `unix:${path}`;
 }
 
 /** Addresses at which members of a volume may listen; some may be left over from members that were killed. */
@@ -28,8 +58,19 @@ export async function socketAddresses(fsid: bigint): Promise<readonly string[]> 
       .filter((name) => name.startsWith(`${hex(fsid)}-`) && name.endsWith(".sock"))
       .map((name) => `unix:${join(socketDirectory(), name)}`);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+    if (codeOf(error) === "ENOENT") return [];
     throw error;
+  }
+}
+
+/** True if the process that listened there is gone: it was killed, and left the socket behind. */
+export async function isAbandoned(address: string): Promise<boolean> {
+  try {
+    (await nodeTransport.dial(address)).destroy();
+    return false;
+  } catch (error) {
+    const reason = error instanceof Error ? codeOf(error.cause) : undefined;
+    return reason === "ECONNREFUSED" || reason === "ENOENT";
   }
 }
 
@@ -38,8 +79,12 @@ export async function removeSocket(address: string): Promise<void> {
   try {
     await unlink(address.slice("unix:".length));
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    if (codeOf(error) !== "ENOENT") throw error;
   }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
 }
 
 function hex(value: bigint): string {

@@ -9,9 +9,10 @@ export const ExitCode = {
   unavailable: 4,
   fenced: 5,
   interrupted: 130,
+  terminated: 143,
 } as const;
 
-/** A mistake in how the command was called. */
+/** A mistake in how the command was called, or in what it was given. */
 export class UsageError extends HoldfastError<"ERR_HOLDFAST_USAGE", Record<string, never>> {
   constructor(message: string, options?: ErrorOptions) {
     super("ERR_HOLDFAST_USAGE", "usage", message, {}, options);
@@ -25,28 +26,59 @@ export class NotFoundError extends HoldfastError<"ERR_HOLDFAST_NOT_FOUND", Recor
   }
 }
 
+/** A file that is to be read or written, and cannot be. */
+export class FileError extends HoldfastError<"ERR_HOLDFAST_FILE", { readonly path: string }> {
+  constructor(verb: "read" | "write", path: string, cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    super("ERR_HOLDFAST_FILE", "io", `cannot ${verb} ${path}: ${reason}`, { path }, { cause });
+  }
+}
+
 /** Nobody served within the time that was given. */
 export class UnavailableError extends HoldfastError<"ERR_HOLDFAST_UNAVAILABLE", Record<string, never>> {
   constructor(waitedMs: number) {
     super(
       "ERR_HOLDFAST_UNAVAILABLE",
       "retry",
-      `no server answered within ${waitedMs / 1000} s: start one with "holdfast run", or wait longer with --wait`,
+      `no server answered within ${waitedMs / 1000} s: see the log of the members ("holdfast run"), or wait longer with --wait`,
       {},
     );
   }
 }
 
+/** A signal asked the command to end. */
+export class InterruptedError extends HoldfastError<
+  "ERR_HOLDFAST_INTERRUPTED",
+  { readonly signal: NodeJS.Signals }
+> {
+  constructor(signal: NodeJS.Signals) {
+    super("ERR_HOLDFAST_INTERRUPTED", "usage", `ended by ${signal}`, { signal });
+  }
+}
+
+/** Errors of category "usage" that are mistakes in the call; the others tell about the volume or the host. */
+const MISTAKES: ReadonlySet<string> = new Set([
+  "ERR_HOLDFAST_USAGE",
+  "ERR_HOLDFAST_ADDRESS_INVALID",
+  "ERR_HOLDFAST_KEY_TOO_LONG",
+  "ERR_HOLDFAST_VALUE_TOO_LONG",
+  "ERR_HOLDFAST_TRANSACTION_TOO_LARGE",
+  "ERR_HOLDFAST_VOLUME_TOO_SMALL",
+]);
+
+const MISSING: ReadonlySet<string> = new Set(["ERR_HOLDFAST_NOT_FOUND", "ERR_HOLDFAST_DATASET_UNKNOWN"]);
+
 /** The exit code for an error. */
 export function exitCodeFor(error: unknown): number {
-  if (!(error instanceof HoldfastError)) {
-    return error instanceof RangeError || error instanceof TypeError ? ExitCode.usage : ExitCode.failure;
-  }
-  if (error.code === "ERR_HOLDFAST_NOT_FOUND" || error.code === "ERR_HOLDFAST_DATASET_UNKNOWN")
-    return ExitCode.notFound;
+  // Misuse of the library throws these: the command handed on what its user gave it.
+  if (error instanceof RangeError) return ExitCode.usage;
+  if (!(error instanceof HoldfastError)) return ExitCode.failure;
+  if (MISSING.has(error.code)) return ExitCode.notFound;
+  if (error.code === "ERR_HOLDFAST_INTERRUPTED")
+    return error.facts["signal"] === "SIGTERM" ? ExitCode.terminated : ExitCode.interrupted;
   switch (error.category) {
     case "usage":
-      return error.code.startsWith("ERR_HOLDFAST_DEVICE") ? ExitCode.failure : ExitCode.usage;
+      return MISTAKES.has(error.code) ? ExitCode.usage : ExitCode.failure;
     case "retry":
       return ExitCode.unavailable;
     case "fenced":

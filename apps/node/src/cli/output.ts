@@ -4,8 +4,8 @@
 import { HoldfastError } from "@holdfast/environment";
 
 /** Writes a document: JSON in one line with `--json`, else the lines for people. */
-export function print(isJson: boolean, document: unknown, lines: readonly string[]): void {
-  process.stdout.write(isJson ? `${toJson(document)}\n` : lines.map((line) => `${line}\n`).join(""));
+export async function print(isJson: boolean, document: unknown, lines: readonly string[]): Promise<void> {
+  await writeOut(isJson ? `${toJson(document)}\n` : lines.map((line) => `${line}\n`).join(""));
 }
 
 /** JSON in which 64-bit integers are hexadecimal strings, as everywhere in this program's output. */
@@ -18,13 +18,17 @@ export function hex(value: bigint): string {
   return value.toString(16).padStart(16, "0");
 }
 
-/** Tells an error: one line for people, or a JSON document. */
+/** Tells an error: one line for people, or a JSON document. A bug of this program shows where it happened. */
 export function printError(isJson: boolean, error: unknown): void {
-  const code = error instanceof HoldfastError ? error.code : "ERR_HOLDFAST_FAILURE";
-  const message = error instanceof Error ? error.message : String(error);
+  const { code, message } = describe(error);
   process.stderr.write(
     isJson ? `${toJson({ error: { code, message } })}\n` : `holdfast: ${message} (${code})\n`,
   );
+}
+
+/** Tells what went well, but should not stay as it is. */
+export function printWarning(isJson: boolean, message: string): void {
+  process.stderr.write(isJson ? `${toJson({ warning: { message } })}\n` : `holdfast: warning: ${message}\n`);
 }
 
 /**
@@ -34,8 +38,28 @@ export function writeOut(text: string | Uint8Array): Promise<boolean> {
   return new Promise((resolve, reject) => {
     process.stdout.write(text, (error) => {
       if (error === undefined || error === null) resolve(true);
-      else if ("code" in error && error.code === "EPIPE") resolve(false);
+      else if (isReaderGone(error)) resolve(false);
       else reject(error);
     });
   });
+}
+
+/** Errors of stdout are told to whoever writes, by {@link writeOut}; here they would end the process at once. */
+export function guardOutput(): void {
+  process.stdout.on("error", () => {});
+}
+
+function isReaderGone(error: Error): boolean {
+  return "code" in error && (error.code === "EPIPE" || error.code === "ERR_STREAM_DESTROYED");
+}
+
+function describe(error: unknown): { readonly code: string; readonly message: string } {
+  if (error instanceof HoldfastError) return error;
+  if (error instanceof RangeError) return { code: "ERR_HOLDFAST_USAGE", message: error.message };
+  if (!(error instanceof Error)) return { code: "ERR_HOLDFAST_INTERNAL", message: String(error) };
+  const isSystems = "syscall" in error;
+  return {
+    code: isSystems ? "ERR_HOLDFAST_SYSTEM" : "ERR_HOLDFAST_INTERNAL",
+    message: isSystems ? error.message : (error.stack ?? error.message),
+  };
 }

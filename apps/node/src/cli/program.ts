@@ -15,21 +15,34 @@ import { parseCount, parseSize } from "./size.ts";
 
 /** Runs the command line and resolves with the exit code. Never throws. */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
-  const isJson = argv.includes("--json");
+  const end = argv.indexOf("--");
+  const isJson = argv.slice(0, end < 0 ? undefined : end).includes("--json");
   let code: number = ExitCode.ok;
-  const program = makeProgram((result) => {
+  const program = makeProgram(isJson, (result) => {
     code = result;
   });
   try {
     await program.parseAsync([...argv], { from: "user" });
     return code;
   } catch (error) {
-    // Help and version end by an error with code 0; mistakes were told by commander already.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
-    printError(isJson, error);
-    return exitCodeFor(error);
+    // Help and version end by an error with code 0.
+    if (error instanceof CommanderError && error.exitCode === 0) return ExitCode.ok;
+    const told = error instanceof CommanderError ? mistakeOf(error, isJson) : error;
+    if (told !== undefined) printError(isJson, told);
+    return error instanceof CommanderError ? ExitCode.usage : exitCodeFor(error);
   }
 }
+
+/** In our form; undefined when the help that was printed says it all. */
+function mistakeOf(error: CommanderError, isJson: boolean): UsageError | undefined {
+  if (error.code === "commander.help") return isJson ? new UsageError("no command was given") : undefined;
+  const message = error.message.replace(/^error: /, "").replaceAll("\n", " ");
+  return new UsageError(`${message}; "holdfast --help" lists the commands`, { cause: error });
+}
+
+const EXIT_CODES = `
+Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failure, 2 mistake in the call,
+3 no such key or dataset, 4 no server in time, 5 evicted, 130 SIGINT, 143 SIGTERM.`;
 
 interface CommonOptions {
   readonly json?: boolean;
@@ -38,15 +51,20 @@ interface CommonOptions {
   readonly listen: string;
 }
 
+/** Changes in one transaction. */
+const KEYS_MAX = 8192;
+
 const SECONDS = { least: 1, most: 86_400 };
 
-function makeProgram(exit: (code: number) => void): Command {
+function makeProgram(isJson: boolean, exit: (code: number) => void): Command {
   const program = new Command("holdfast")
     .description("Several processes share one volume as if each owned it.")
     .version("0.1.0")
     .exitOverride()
-    .showHelpAfterError('(run "holdfast --help" for the commands)')
-    .showSuggestionAfterError();
+    .showSuggestionAfterError()
+    .addHelpText("after", EXIT_CODES)
+    // Mistakes are told by whoever catches the error.
+    .configureOutput({ outputError: () => {}, ...(isJson ? { writeErr: () => {} } : {}) });
   addVolumeCommands(program);
   addItemCommands(program);
   addBulkCommands(program);
@@ -92,7 +110,6 @@ function addVolumeCommands(program: Command): void {
       ) => {
         const { size, label, votes, force = false, json = false } = options;
         const sizeBytes = size === undefined ? undefined : parseSize(size);
-        if (Buffer.byteLength(label) > 64) throw new UsageError("a label has at most 64 bytes");
         return runMkfs({
           url,
           sizeBytes,
@@ -128,8 +145,10 @@ function addItemCommands(program: Command): void {
     (url: string, key: string, options: CommonOptions) => runGet(target(url, options), key, reachOf(options)),
   );
   common(program.command("del").description("delete keys, all at once"), "<keys...>").action(
-    (url: string, keys: string[], options: CommonOptions) =>
-      runDelete(target(url, options), keys, reachOf(options)),
+    (url: string, keys: string[], options: CommonOptions) => {
+      if (keys.length > KEYS_MAX) throw new UsageError(`one call deletes at most ${KEYS_MAX} keys`);
+      return runDelete(target(url, options), keys, reachOf(options));
+    },
   );
 }
 
@@ -179,7 +198,7 @@ function addBulkCommands(program: Command): void {
         options: CommonOptions & { key?: string; number?: string; batch: string; quiet?: boolean },
       ) => {
         const { dataset, batch, quiet = false, json = false } = options;
-        const batchCount = parseCount("--batch", batch, { least: 1, most: 8192 });
+        const batchCount = parseCount("--batch", batch, { least: 1, most: KEYS_MAX });
         return runImport(
           { url, path, dataset, rule: keyRule(options), batchCount, isJson: json, isQuiet: quiet },
           reachOf(options),
@@ -216,6 +235,6 @@ function target(url: string, { dataset, json = false }: CommonOptions): ItemsTar
   return { url, dataset, isJson: json };
 }
 
-function reachOf({ wait, listen }: CommonOptions): ReachOptions {
-  return { waitMs: 1000 * parseCount("--wait", wait, SECONDS), listen };
+function reachOf({ wait, listen, json = false }: CommonOptions): ReachOptions {
+  return { waitMs: 1000 * parseCount("--wait", wait, SECONDS), listen, isJson: json };
 }

@@ -5,7 +5,9 @@
  * records, or whole records under a key that one of their fields, or their number, gives.
  */
 import { isUtf8 } from "node:buffer";
-import type { Change, Entry } from "@holdfast/member";
+import { HoldfastError } from "@holdfast/environment";
+import type { Entry } from "@holdfast/member";
+import { checkItem } from "../check-item.ts";
 import { UsageError } from "./exit-codes.ts";
 import type { SourceRecord } from "./import-source.ts";
 
@@ -28,19 +30,25 @@ export interface ExportedRecord {
 
 const NUMBER_DIGITS = 8;
 
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/** A change whose sizes are known. */
+export interface ImportedChange {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
 /** The change that a record asks for. @throws {@link UsageError} naming the record. */
-export function toChange(record: SourceRecord, index: number, rule: KeyRule): Change {
-  switch (rule.type) {
-    case "exported":
-      return exportedChange(record);
-    case "field":
-      return { key: fieldOf(record, rule.field), value: JSON.stringify(record.value) };
-    case "number":
-      return {
-        key: `${rule.prefix}${String(index).padStart(NUMBER_DIGITS, "0")}`,
-        value: JSON.stringify(record.value),
-      };
+export function toChange(record: SourceRecord, index: number, rule: KeyRule): ImportedChange {
+  const change =
+    rule.type === "exported" ? exportedChange(record) : wholeRecord(record, keyOf(record, index, rule));
+  try {
+    checkItem(change.key, change.value);
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+    throw new UsageError(`${record.where}: ${error.message}`, { cause: error });
   }
+  return change;
 }
 
 /** The line of an item. */
@@ -51,7 +59,20 @@ export function toExported({ key, value }: Entry): ExportedRecord {
     : { key: keyBytes.toString("base64"), value: valueBytes.toString("base64"), encoding: "base64" };
 }
 
-function exportedChange({ value: record, where }: SourceRecord): Change {
+function wholeRecord({ value, text }: SourceRecord, key: string): ImportedChange {
+  return { key: Buffer.from(key), value: Buffer.from(text ?? JSON.stringify(value)) };
+}
+
+function keyOf(record: SourceRecord, index: number, rule: Exclude<KeyRule, { type: "exported" }>): string {
+  switch (rule.type) {
+    case "field":
+      return fieldOf(record, rule.field);
+    case "number":
+      return `${rule.prefix}${String(index).padStart(NUMBER_DIGITS, "0")}`;
+  }
+}
+
+function exportedChange({ value: record, where }: SourceRecord): ImportedChange {
   const key = property(record, "key");
   const value = property(record, "value");
   if (typeof key !== "string" || value === undefined) {
@@ -59,17 +80,27 @@ function exportedChange({ value: record, where }: SourceRecord): Change {
       `${where} has no "key" and "value": name the field that is the key with --key, or number the records with --number PREFIX`,
     );
   }
-  if (property(record, "encoding") === "base64" && typeof value === "string") {
-    return { key: Buffer.from(key, "base64"), value: Buffer.from(value, "base64") };
-  }
-  return { key, value: typeof value === "string" ? value : JSON.stringify(value) };
+  const encoding = property(record, "encoding");
+  if (encoding === undefined)
+    return {
+      key: Buffer.from(key),
+      value: Buffer.from(typeof value === "string" ? value : JSON.stringify(value)),
+    };
+  const isBase64 =
+    encoding === "base64" && typeof value === "string" && BASE64.test(key) && BASE64.test(value);
+  if (!isBase64) throw new UsageError(`${where}: its "encoding" is not "base64", or key and value are not`);
+  return { key: Buffer.from(key, "base64"), value: Buffer.from(value, "base64") };
 }
 
 function fieldOf({ value: record, where }: SourceRecord, field: string): string {
   const key = property(record, field);
   if (typeof key === "string" && key !== "") return key;
-  if (typeof key === "number") return String(key);
-  throw new UsageError(`${where} has no text or number in its field "${field}"`);
+  if (typeof key !== "number") throw new UsageError(`${where} has no text or number in its field "${field}"`);
+  if (Number.isInteger(key) && !Number.isSafeInteger(key))
+    throw new UsageError(
+      `${where}: the number in its field "${field}" is too long to be exact: write it as text`,
+    );
+  return String(key);
 }
 
 function property(record: unknown, name: string): unknown {

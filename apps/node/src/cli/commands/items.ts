@@ -1,13 +1,16 @@
 /*
  * Commands on single items and on ranges of them.
  */
-import { createWriteStream } from "node:fs";
-import { once } from "node:events";
+import { type FileHandle, open, unlink } from "node:fs/promises";
+import { addAbortSignal } from "node:stream";
 import type { AccessScan } from "../../access.ts";
-import { NotFoundError } from "../exit-codes.ts";
+import { FileError, NotFoundError } from "../exit-codes.ts";
 import { print, toJson, writeOut } from "../output.ts";
 import { type ReachOptions, withAccess } from "../reach.ts";
 import { toExported } from "../record-format.ts";
+
+/** More than the longest value, so that a longer one is still refused as such. */
+const STANDARD_INPUT_BYTES_MAX = 1024 * 1024;
 
 /** Where a command works. */
 export interface ItemsTarget {
@@ -25,7 +28,10 @@ export function runGet(
   return withAccess(url, reach, async (access) => {
     const value = await access.get(dataset, key);
     if (value === undefined) throw new NotFoundError(`there is no key "${key}" in dataset "${dataset}"`);
-    if (isJson) return print(true, toExported({ key: Buffer.from(key), value }), []);
+    if (isJson) {
+      await print(true, toExported({ key: Buffer.from(key), value }), []);
+      return;
+    }
     await writeOut(value);
     if (process.stdout.isTTY) await writeOut("\n");
   });
@@ -37,10 +43,10 @@ export function runPut(
   item: { readonly key: string; readonly value: string },
   reach: ReachOptions,
 ): Promise<void> {
-  return withAccess(url, reach, async (access) => {
-    const value = item.value === "-" ? await standardInput() : Buffer.from(item.value);
+  return withAccess(url, reach, async (access, signal) => {
+    const value = item.value === "-" ? await standardInput(signal) : Buffer.from(item.value);
     await access.batch(dataset, [{ key: item.key, value }]);
-    print(isJson, { key: item.key, bytes: value.length, dataset }, []);
+    await print(isJson, { key: item.key, bytes: value.length, dataset }, []);
   });
 }
 
@@ -55,7 +61,7 @@ export function runDelete(
       dataset,
       keys.map((key) => ({ key })),
     );
-    print(isJson, { deleted: keys.length, dataset }, []);
+    await print(isJson, { deleted: keys.length, dataset }, []);
   });
 }
 
@@ -76,33 +82,66 @@ export function runScan(
   });
 }
 
-/** Writes a whole dataset as JSON lines to a file, or to standard output for `-`. */
-export function runExport(
+/** Writes a whole dataset as JSON lines to a new file, or to standard output for `-`. */
+export async function runExport(
   { url, dataset, isJson }: ItemsTarget,
   path: string,
   reach: ReachOptions,
 ): Promise<void> {
-  return withAccess(url, reach, async (access) => {
-    let records = 0;
-    const file = path === "-" ? undefined : createWriteStream(path, { flags: "wx" });
-    if (file !== undefined) await once(file, "open");
-    for await (const page of access.pages(dataset, {})) {
-      const text = page.map((entry) => `${toJson(toExported(entry))}\n`).join("");
-      records += page.length;
-      if (file === undefined) {
-        if (!(await writeOut(text))) return;
-      } else if (!file.write(text)) await once(file, "drain");
-    }
-    if (file === undefined) return;
-    file.end();
-    await once(file, "close");
-    print(isJson, { records, dataset, path }, [`exported ${records} records of "${dataset}" to ${path}`]);
-  });
+  if (path === "-") return runScan({ url, dataset, isJson: true }, {}, reach);
+  const file = await createFile(path);
+  try {
+    const records = await withAccess(url, reach, async (access) => {
+      let count = 0;
+      for await (const page of access.pages(dataset, {})) {
+        await writeTo(file, path, page.map((entry) => `${toJson(toExported(entry))}\n`).join(""));
+        count += page.length;
+      }
+      return count;
+    });
+    await file.sync();
+    await print(isJson, { records, dataset, path }, [
+      `exported ${records} records of "${dataset}" to ${path}`,
+    ]);
+  } catch (error) {
+    // Half an export looks like a whole one.
+    await unlink(path);
+    throw error;
+  } finally {
+    await file.close();
+  }
 }
 
-async function standardInput(): Promise<Buffer> {
+async function createFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "wx");
+  } catch (error) {
+    throw new FileError("write", path, error);
+  }
+}
+
+async function writeTo(file: FileHandle, path: string, text: string): Promise<void> {
+  try {
+    await file.writeFile(text);
+  } catch (error) {
+    throw new FileError("write", path, error);
+  }
+}
+
+/** Standard input, to its end or to more than a value can have. */
+async function standardInput(signal: AbortSignal): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  // Standard input gives bytes.
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  let bytes = 0;
+  try {
+    for await (const chunk of addAbortSignal(signal, process.stdin)) {
+      // Standard input gives bytes.
+      chunks.push(chunk as Buffer);
+      bytes += chunks.at(-1)?.length ?? 0;
+      if (bytes > STANDARD_INPUT_BYTES_MAX) break;
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new FileError("read", "standard input", error);
+  }
   return Buffer.concat(chunks);
 }

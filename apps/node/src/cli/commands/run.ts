@@ -2,14 +2,14 @@
  * `holdfast run`: a member until it is told to stop.
  */
 import { deferred } from "@holdfast/environment";
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { newSocketAddress, removeSocket } from "../../admin/admin-socket.ts";
 import { startAdminServer } from "../../admin/admin-server.ts";
-import { openVolume } from "../../open-volume.ts";
-import { VolumeAccess } from "../../volume-access.ts";
-import { ExitCode, exitCodeFor } from "../exit-codes.ts";
-import { hex, print } from "../output.ts";
+import { openVolume, type Volume } from "../../open-volume.ts";
 import { superOf } from "../../super-of.ts";
+import { VolumeAccess } from "../../volume-access.ts";
+import { ExitCode } from "../exit-codes.ts";
+import { hex, print } from "../output.ts";
 
 /** How to run. */
 export interface RunCommand {
@@ -20,47 +20,87 @@ export interface RunCommand {
   readonly isJson: boolean;
 }
 
-/** Signals that end a member in order. */
+/** Signals that end a member in order; a second one ends it at once. */
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
-/** Runs a member until SIGTERM or SIGINT; resolves with the exit code. */
-export async function runMember({ url, listen, name, logLevel, isJson }: RunCommand): Promise<number> {
-  const log = pino({ level: logLevel }, pino.destination({ dest: 2, sync: true }));
-  const { fsid, formatHash, key, label } = await superOf(url);
-  const stopped = new AbortController();
-  const end = deferred<number>();
+/** Facts that are 64-bit identities, and are told as everywhere else; other bigints are counts. */
+const IDENTITIES: ReadonlySet<string> = new Set(["fsid", "rid", "member", "server", "writer", "owner"]);
+
+/**
+ * Runs a member until SIGTERM or SIGINT; resolves with the exit code.
+ *
+ * @throws whatever keeps this process from becoming a member, or ended its membership.
+ */
+export async function runMember(command: RunCommand): Promise<number> {
+  const { url, listen, name, logLevel } = command;
+  const log = makeLog(logLevel);
+  const { superBlock } = await superOf(url);
+  const { fsid } = superBlock;
+  const address = await newSocketAddress(fsid);
+  const stopping = new AbortController();
+  const end = deferred<void>();
+  end.promise.catch(() => {});
   for (const signal of STOP_SIGNALS) {
     process.once(signal, () => {
       log.info({ event: "run.stopping", signal }, "stopping");
-      stopped.abort(new Error(`stopped by ${signal}`));
-      end.resolve(ExitCode.ok);
+      stopping.abort(new Error(`stopped by ${signal}`));
+      end.resolve();
     });
   }
   const onLost = (error: Error): void => {
     log.error({ event: "run.lost", err: error }, "this process is no member any more");
-    end.resolve(exitCodeFor(error));
+    end.reject(error);
   };
-  const volume = await openVolume(url, {
-    listen,
-    log,
-    fsid,
-    signal: stopped.signal,
-    onLost,
-    ...(name === undefined ? {} : { name }),
+  try {
+    const { signal } = stopping;
+    const settings = { listen, log, fsid, signal, onLost, ...(name === undefined ? {} : { name }) };
+    const volume = await openVolume(url, settings);
+    try {
+      await serveCommands(volume, { ...command, address, identity: superBlock, log }, end.promise);
+    } finally {
+      await volume.close();
+    }
+    return ExitCode.ok;
+  } catch (error) {
+    // Told to stop before it was a member: there is nothing to leave.
+    if (error === stopping.signal.reason) return ExitCode.ok;
+    throw error;
+  }
+}
+
+async function serveCommands(
+  volume: Volume,
+  options: RunCommand & {
+    readonly address: string;
+    readonly identity: Awaited<ReturnType<typeof superOf>>["superBlock"];
+    readonly log: Logger;
+  },
+  end: Promise<void>,
+): Promise<void> {
+  const { address, identity, log, isJson } = options;
+  const { fsid, formatHash, key, label } = identity;
+  const { pid } = process;
+  const access = new VolumeAccess(volume);
+  const admin = await startAdminServer({ access, identity: { fsid, formatHash, key }, address, log });
+  try {
+    await print(isJson, { fsid, rid: volume.rid, label, pid, socket: address }, [
+      `member ${hex(volume.rid)} of volume ${hex(fsid)} runs as process ${pid}; stop it with SIGTERM`,
+    ]);
+    await end;
+  } finally {
+    await admin.close();
+    await removeSocket(address);
+  }
+}
+
+function makeLog(level: string): Logger {
+  return pino({ level, formatters: { log: readable } }, pino.destination({ dest: 2, sync: true }));
+}
+
+function readable(facts: Record<string, unknown>): Record<string, unknown> {
+  const told = Object.entries(facts).map(([name, value]) => {
+    if (typeof value !== "bigint") return [name, value] as const;
+    return [name, IDENTITIES.has(name) ? hex(value) : Number(value)] as const;
   });
-  const address = await newSocketAddress(fsid, volume.rid);
-  const admin = await startAdminServer({
-    access: new VolumeAccess(volume),
-    identity: { fsid, formatHash, key },
-    address,
-    log,
-  });
-  print(isJson, { fsid, rid: volume.rid, label, pid: process.pid, socket: address }, [
-    `member ${hex(volume.rid)} of volume ${hex(fsid)} runs as process ${process.pid}; stop it with SIGTERM`,
-  ]);
-  const code = await end.promise;
-  await admin.close();
-  await removeSocket(address);
-  if (code === ExitCode.ok) await volume.close();
-  return code;
+  return Object.fromEntries(told);
 }

@@ -4,7 +4,6 @@
 import { makeVolume } from "../../make-volume.ts";
 import { hex, print } from "../output.ts";
 import { startProgress } from "../progress.ts";
-import { superOf } from "../../super-of.ts";
 import { type ReachOptions, withAccess } from "../reach.ts";
 import { formatSize } from "../size.ts";
 
@@ -27,7 +26,7 @@ export async function runMkfs({
   isForced,
   isJson,
 }: MkfsCommand): Promise<void> {
-  const progress = startProgress("mkfs", isJson);
+  const progress = startProgress("mkfs", false);
   try {
     const made = await makeVolume(url, {
       ...(sizeBytes === undefined ? {} : { sizeBytes }),
@@ -38,9 +37,13 @@ export async function runMkfs({
     });
     progress.stop();
     const bytes = made.blockCount * 4096n;
-    print(isJson, { url, fsid: made.fsid, label, votes, sizeBytes: Number(bytes), terms: made.termsMax }, [
-      `made volume ${hex(made.fsid)} on ${url}: ${formatSize(bytes)}, ${made.termsMax} terms, ${votes} ${votes === 1 ? "vote" : "votes"}`,
-    ]);
+    await print(
+      isJson,
+      { url, fsid: made.fsid, label, votes, sizeBytes: Number(bytes), terms: made.termsMax },
+      [
+        `made volume ${hex(made.fsid)} on ${url}: ${formatSize(bytes)}, ${made.termsMax} terms, ${votes} ${votes === 1 ? "vote" : "votes"}`,
+      ],
+    );
   } finally {
     progress.stop();
   }
@@ -48,16 +51,13 @@ export async function runMkfs({
 
 /** Prints what the server says of the volume. */
 export async function runStatus(url: string, isJson: boolean, reach: ReachOptions): Promise<void> {
-  const superBlock = await superOf(url);
-  await withAccess(url, reach, async (access) => {
+  await withAccess(url, reach, async (access, _signal, { fsid, label, votes }) => {
     const status = await access.status();
-    const { fsid, label, votes } = superBlock;
-    const size = (blocks: bigint): string => formatSize(blocks * 4096n);
     const server = status.members.find(({ rid }) => rid === status.server);
-    print(isJson, { url, fsid, label, votes, ...numbers(status), via: access.via }, [
+    await print(isJson, { url, fsid, label, votes, ...numbers(status), via: access.via }, [
       `volume    ${hex(fsid)}${label === "" ? "" : ` "${label}"`} on ${url}`,
       `server    ${hex(status.server)} ${server?.name ?? ""} since term ${status.term} of ${status.termsMax}`,
-      `space     ${size(status.freeBlocks)} free of ${size(status.totalBlocks)}, ${size(status.quarantinedBlocks)} in quarantine`,
+      `space     ${sizeOf(status.freeBlocks)} free of ${sizeOf(status.totalBlocks)}, ${sizeOf(status.quarantinedBlocks)} in quarantine`,
       `segments  ${status.levels.map((count, level) => `level ${level}: ${count}`).join(", ") || "none"}`,
       `members   ${status.members.length}`,
       ...status.members.map(
@@ -77,7 +77,7 @@ export function runDatasetCreate(
 ): Promise<void> {
   return withAccess(url, reach, async (access) => {
     await access.createDataset(name);
-    print(isJson, { dataset: name }, [`created dataset "${name}"`]);
+    await print(isJson, { dataset: name }, [`created dataset "${name}"`]);
   });
 }
 
@@ -85,8 +85,12 @@ export function runDatasetCreate(
 export function runDatasetList(url: string, isJson: boolean, reach: ReachOptions): Promise<void> {
   return withAccess(url, reach, async (access) => {
     const datasets = await access.datasets();
-    print(isJson, { datasets }, datasets);
+    await print(isJson, { datasets }, datasets);
   });
+}
+
+function sizeOf(blocks: bigint): string {
+  return formatSize(blocks * 4096n);
 }
 
 /** Counts as numbers; identities stay bigint and are printed as hexadecimal. */
