@@ -227,7 +227,7 @@ describe("catalogues", () => {
     const tree = {
       "apps/node/src/cli/program.ts":
         'p.command("mkfs").option("--size <size>", "x").option("--label <label>");',
-      "docs/operations/command-line.md": "## `mkfs`\n\n| `--size SIZE` |\n",
+      "docs/operations/command-line.md": "`holdfast mkfs URL [--size SIZE]`: --labels\n",
     };
 
     expect(found(tidy.commandLine, tree)).toEqual([

@@ -11,11 +11,13 @@ export function packageParts(files: readonly SourceFile[]): readonly Finding[] {
     if (folder === undefined) return [];
     const missing = hasTag(texts.get(`${folder}/turbo.json`)) ? [] : ["turbo.json with its tag"];
     const readme = texts.get(`${folder}/README.md`);
-    const isForOthers = !folder.startsWith("tooling/") || !text.includes('"private": true') || readme !== undefined;
+    const isForOthers =
+      !folder.startsWith("tooling/") || !text.includes('"private": true') || readme !== undefined;
     if (isForOthers) {
       if (!saysMore(readme)) missing.push("a README of more than three lines");
       if (text.includes('".": ') && !texts.has(`${folder}/src/index.ts`)) missing.push("src/index.ts");
-      const isTest = (name: string): boolean => name.startsWith(`${folder}/test/`) && name.endsWith(".test.ts");
+      const isTest = (name: string): boolean =>
+        name.startsWith(`${folder}/test/`) && name.endsWith(".test.ts");
       if (!files.some((file) => isTest(file.path))) missing.push("test/*.test.ts");
     }
     return missing.map((part) => ({ path: folder, line: 0, message: `lacks ${part}` }));
