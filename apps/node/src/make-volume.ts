@@ -123,7 +123,7 @@ async function contentOf(url: string): Promise<string | undefined> {
     const volume = await volumeOn(device);
     if (volume !== undefined) return volume;
     const foreign = await detectForeignSignature(device);
-    if (foreign !== undefined) return `a ${foreign.name} signature (at byte ${foreign.offsetBytes})`;
+    if (foreign !== undefined) return `${foreign.name} (at byte ${foreign.offsetBytes})`;
     const head = new Uint8Array(Math.min(HEAD_BYTES, Number(device.sizeBytes)));
     await device.read(0n, head);
     const first = head.findIndex((byte) => byte !== 0);

@@ -2,8 +2,8 @@
  * Commands on single items and on ranges of them.
  */
 import { type FileHandle, open, unlink } from "node:fs/promises";
-import { addAbortSignal } from "node:stream";
 import type { AccessScan } from "../../access.ts";
+import { checkItem } from "../../check-item.ts";
 import { FileError, NotFoundError } from "../exit-codes.ts";
 import { print, toJson, writeOut } from "../output.ts";
 import { type ReachOptions, withAccess } from "../reach.ts";
@@ -20,12 +20,13 @@ export interface ItemsTarget {
 }
 
 /** Prints the value of a key as it is; with `--json`, as an exported record. */
-export function runGet(
+export async function runGet(
   { url, dataset, isJson }: ItemsTarget,
   key: string,
   reach: ReachOptions,
 ): Promise<void> {
-  return withAccess(url, reach, async (access) => {
+  checkItem(Buffer.from(key), undefined);
+  await withAccess(url, reach, async (access) => {
     const value = await access.get(dataset, key);
     if (value === undefined) throw new NotFoundError(`there is no key "${key}" in dataset "${dataset}"`);
     if (isJson) {
@@ -38,25 +39,27 @@ export function runGet(
 }
 
 /** Puts one value; `-` reads it from standard input. */
-export function runPut(
+export async function runPut(
   { url, dataset, isJson }: ItemsTarget,
   item: { readonly key: string; readonly value: string },
   reach: ReachOptions,
 ): Promise<void> {
-  return withAccess(url, reach, async (access, signal) => {
-    const value = item.value === "-" ? await standardInput(signal) : Buffer.from(item.value);
+  const value = item.value === "-" ? await standardInput() : Buffer.from(item.value);
+  checkItem(Buffer.from(item.key), value);
+  await withAccess(url, reach, async (access) => {
     await access.batch(dataset, [{ key: item.key, value }]);
     await print(isJson, { key: item.key, bytes: value.length, dataset }, []);
   });
 }
 
 /** Deletes keys, all at once. */
-export function runDelete(
+export async function runDelete(
   { url, dataset, isJson }: ItemsTarget,
   keys: readonly string[],
   reach: ReachOptions,
 ): Promise<void> {
-  return withAccess(url, reach, async (access) => {
+  for (const key of keys) checkItem(Buffer.from(key), undefined);
+  await withAccess(url, reach, async (access) => {
     await access.batch(
       dataset,
       keys.map((key) => ({ key })),
@@ -129,18 +132,17 @@ async function writeTo(file: FileHandle, path: string, text: string): Promise<vo
 }
 
 /** Standard input, to its end or to more than a value can have. */
-async function standardInput(signal: AbortSignal): Promise<Buffer> {
+async function standardInput(): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
-    for await (const chunk of addAbortSignal(signal, process.stdin)) {
+    for await (const chunk of process.stdin) {
       // Standard input gives bytes.
       chunks.push(chunk as Buffer);
       bytes += chunks.at(-1)?.length ?? 0;
       if (bytes > STANDARD_INPUT_BYTES_MAX) break;
     }
   } catch (error) {
-    signal.throwIfAborted();
     throw new FileError("read", "standard input", error);
   }
   return Buffer.concat(chunks);
