@@ -6,7 +6,7 @@
  * A change that fails is undone and fails alone. A commit that fails ends the server's role for good: its
  * outcome is unknown, and only the next server can say.
  */
-import { type BrokenRules, type Deferred, deferred, Mutex } from "@holdfast/environment";
+import { type BrokenRules, type Deferred, deferred, type Logger, Mutex } from "@holdfast/environment";
 import type { Leadership } from "@holdfast/quorum";
 import { VolumeState } from "../volume/volume-state.ts";
 import type { VolumeTrees } from "./volume-trees.ts";
@@ -15,10 +15,11 @@ import type { VolumeTrees } from "./volume-trees.ts";
 export interface CommitterOptions {
   readonly trees: VolumeTrees;
   /** Records and checks; only what the election's driver hands out can. */
-  readonly leadership: Pick<Leadership, "commit" | "check">;
+  readonly leadership: Pick<Leadership, "term" | "commit" | "check">;
   /** Address that the records publish. */
   readonly address: string;
   readonly brokenRules: BrokenRules;
+  readonly log: Logger;
   /** Called once, when a commit failed: the server must stop. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -101,11 +102,12 @@ export class Committer {
 
   async #commit(): Promise<void> {
     this.#assertAlive();
-    const { trees, leadership, address, onFatal } = this.#options;
+    const { trees, leadership, address, log, onFatal } = this.#options;
     try {
       if (!trees.isDirty) return await leadership.check();
       const state = await trees.flush();
-      await leadership.commit(VolumeState.encode(state), address);
+      const seq = await leadership.commit(VolumeState.encode(state), address);
+      log.debug({ event: "commit.recorded", term: leadership.term, seq }, "a commit is recorded");
       trees.recorded();
       this.#committed = state;
       this.#commits += 1;

@@ -104,7 +104,7 @@ export class ServerRole {
     );
     const onFatal = (error: unknown): void => this.#end(error);
     this.#committer = new Committer(
-      { trees, leadership, address: sessions.address, brokenRules, onFatal },
+      { trees, leadership, address: sessions.address, brokenRules, log, onFatal },
       opening,
     );
     const workers = (): readonly bigint[] =>
