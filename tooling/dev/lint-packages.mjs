@@ -15,7 +15,9 @@ const CHECKS = [
 ];
 
 const root = new URL("../../", import.meta.url);
-const work = ["packages", "apps"].flatMap((row) => foldersIn(row)).flatMap((folder) => CHECKS.map((check) => ({ folder, check })));
+const work = ["packages", "apps"]
+  .flatMap((row) => foldersIn(row))
+  .flatMap((folder) => CHECKS.map((check) => ({ folder, check })));
 const count = { passed: 0, failed: 0 };
 await Promise.all(Array.from({ length: AT_A_TIME }, runQueue));
 console.log(`${count.passed} passed, ${count.failed} failed`);
@@ -55,7 +57,10 @@ function run(folder, [tool, ...args]) {
     const child = spawn(bin, args, {
       cwd: new URL(folder, root),
       // attw packs with the package manager that this names, by PATH.
-      env: { ...process.env, PATH: `${fileURLToPath(new URL("node_modules/.bin", root))}:${process.env.PATH}` },
+      env: {
+        ...process.env,
+        PATH: `${fileURLToPath(new URL("node_modules/.bin", root))}:${process.env.PATH}`,
+      },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let output = "";

@@ -30,15 +30,17 @@ export function logEvents(files: readonly SourceFile[]): readonly Finding[] {
 export function commandLine(files: readonly SourceFile[]): readonly Finding[] {
   const page = files.find(({ path }) => path === COMMANDS_PAGE)?.text ?? "";
   const source = withoutComments(files.find(({ path }) => path === COMMANDS_SOURCE)?.text ?? "");
-  return [
-    ...source.matchAll(/(?:\.(?:command|option)\(|new Option\()\s*"([a-z]+|--[a-z-]+)[^"]*"/g),
-  ].flatMap(({ index, 1: name = "" }) => {
-    const usage = name.startsWith("--") ? `(?<![\\w-])${name}(?![\\w-])` : `holdfast (?:[a-z]+ )?${name}\\b`;
-    if (new RegExp(usage).test(page)) return [];
-    return [
-      { path: COMMANDS_SOURCE, line: lineAt(source, index), message: `${name} is not in ${COMMANDS_PAGE}` },
-    ];
-  });
+  return [...source.matchAll(/(?:\.(?:command|option)\(|new Option\()\s*"([a-z]+|--[a-z-]+)[^"]*"/g)].flatMap(
+    ({ index, 1: name = "" }) => {
+      const usage = name.startsWith("--")
+        ? `(?<![\\w-])${name}(?![\\w-])`
+        : `holdfast (?:[a-z]+ )?${name}\\b`;
+      if (new RegExp(usage).test(page)) return [];
+      return [
+        { path: COMMANDS_SOURCE, line: lineAt(source, index), message: `${name} is not in ${COMMANDS_PAGE}` },
+      ];
+    },
+  );
 }
 
 interface Catalogue {
