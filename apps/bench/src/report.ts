@@ -1,0 +1,61 @@
+/*
+ * Rows for people and for programs.
+ */
+import type { Row } from "./contest.ts";
+
+/** Where and when the figures arose; without it they say nothing. */
+export interface Machine {
+  /** Version of Node.js. */
+  readonly node: string;
+  /** Model and number of the processors. */
+  readonly cpu: string;
+  /** ISO 8601. */
+  readonly date: string;
+}
+
+/** The rows of one suite. */
+export interface SuiteReport {
+  readonly suite: string;
+  readonly rows: readonly Row[];
+}
+
+const COLUMNS = ["row", "unit", "ours", "peers", "ratio", "runs", "spread"] as const;
+
+/** An aligned table; `ratio` tells how many times better than the best peer we are. */
+export function tableOf(rows: readonly Row[]): string {
+  const lines = [COLUMNS as readonly string[], ...rows.map(cellsOf)];
+  const widths = COLUMNS.map((_, column) => Math.max(...lines.map((cells) => (cells[column] ?? "").length)));
+  return lines
+    .map((cells) =>
+      cells
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+/** All rows as JSON. */
+export function reportOf(suites: readonly SuiteReport[], machine: Machine, isQuick: boolean): string {
+  return JSON.stringify({ ...machine, isQuick, suites }, undefined, 2);
+}
+
+function cellsOf({ row, unit, ours, peers, ratio, runs, spread }: Row): readonly string[] {
+  const others = Object.entries(peers).map(([name, value]) => `${name} ${figure(value)}`);
+  return [
+    row,
+    unit,
+    figure(ours),
+    others.length === 0 ? "–" : others.join(", "),
+    ratio === undefined ? "–" : `${ratio.toFixed(2)}×`,
+    String(runs),
+    `${spread.toFixed(1)}×`,
+  ];
+}
+
+/** Three digits that count; more would claim what nobody measured. */
+function figure(value: number): string {
+  if (value >= 1_000_000) return `${(value / 1_000_000).toPrecision(3)} M`;
+  if (value >= 1000) return `${(value / 1000).toPrecision(3)} k`;
+  return value.toPrecision(3);
+}

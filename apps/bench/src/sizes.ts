@@ -1,0 +1,69 @@
+/*
+ * How much each suite does.
+ */
+
+/** Work of the messaging suite. */
+export interface MessagingSizes {
+  readonly roundTrips: number;
+  /** Requests of a run with many outstanding. */
+  readonly requests: number;
+}
+
+/** Work of the items suite. */
+export interface ItemsSizes {
+  readonly items: number;
+  readonly batchItems: number;
+  /** Reads of a run. */
+  readonly gets: number;
+  /** Durable puts of a run, one item each. */
+  readonly singlePuts: number;
+  readonly volumeBytes: bigint;
+}
+
+/** Work of the locks suite. */
+export interface LocksSizes {
+  /** Uses of a cached lock in a run. */
+  readonly cachedUses: number;
+  /** Locks asked of the server in a run, at most 256. */
+  readonly firstUses: number;
+  /** Writes of each of the two members that take the lock from each other. */
+  readonly handovers: number;
+  readonly volumeBytes: bigint;
+}
+
+/** Work of the segments suite. */
+export interface SegmentsSizes {
+  /** Items of one run, four of which are merged; they must fit one segment. */
+  readonly itemsPerSegment: number;
+  readonly gets: number;
+}
+
+/** Work of all suites. */
+export interface Sizes {
+  /** Counted runs of each side of a row. */
+  readonly runs: number;
+  readonly messaging: MessagingSizes;
+  readonly items: ItemsSizes;
+  readonly locks: LocksSizes;
+  readonly segments: SegmentsSizes;
+}
+
+const MIB = 1024n * 1024n;
+
+/** Figures worth quoting. */
+export const FULL_SIZES: Sizes = {
+  runs: 5,
+  messaging: { roundTrips: 10_000, requests: 200_000 },
+  items: { items: 200_000, batchItems: 1000, gets: 200_000, singlePuts: 2000, volumeBytes: 512n * MIB },
+  locks: { cachedUses: 1_000_000, firstUses: 256, handovers: 200, volumeBytes: 256n * MIB },
+  segments: { itemsPerSegment: 25_000, gets: 200_000 },
+};
+
+/** Enough to see a row move by half. */
+export const QUICK_SIZES: Sizes = {
+  runs: 3,
+  messaging: { roundTrips: 3000, requests: 50_000 },
+  items: { items: 50_000, batchItems: 1000, gets: 50_000, singlePuts: 500, volumeBytes: 256n * MIB },
+  locks: { cachedUses: 300_000, firstUses: 256, handovers: 50, volumeBytes: 256n * MIB },
+  segments: { itemsPerSegment: 25_000, gets: 50_000 },
+};

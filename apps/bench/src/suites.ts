@@ -1,0 +1,20 @@
+import type { Row } from "./contest.ts";
+import { measureItems } from "./items/items-suite.ts";
+import { measureLocks } from "./locks/locks-suite.ts";
+import { measureMessaging } from "./messaging/messaging-suite.ts";
+import { measureSegments } from "./segments/segments-suite.ts";
+import type { Sizes } from "./sizes.ts";
+
+/** Names of the suites. */
+export type SuiteName = "messaging" | "locks" | "items" | "segments";
+
+/** Each suite by its name, in the order in which `all` runs them. */
+export const SUITES: Readonly<Record<SuiteName, (sizes: Sizes) => Promise<readonly Row[]>>> = {
+  messaging: ({ messaging, runs }) => measureMessaging(messaging, runs),
+  locks: ({ locks, runs }) => measureLocks(locks, runs),
+  items: ({ items, runs }) => measureItems(items, runs),
+  segments: ({ segments, runs }) => measureSegments(segments, runs),
+};
+
+/** The names in order. */
+export const SUITE_NAMES: readonly SuiteName[] = ["messaging", "locks", "items", "segments"];
