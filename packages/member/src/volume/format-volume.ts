@@ -21,7 +21,7 @@ export interface FormatOptions {
   readonly label: string;
   /** Voters that must agree before one campaigns, 1 … 64. */
   readonly votes: number;
-  /** Term slots; by the size of the volume when absent. */
+  /** Term slots, at least 2 and few enough to leave room for data; by the size of the volume when absent. */
   readonly termsMax?: number;
   /** Called now and then with the share done, 0 … 1. */
   readonly onProgress?: (share: number) => void;

@@ -25,6 +25,12 @@ export const HINTS_COUNT = 64;
 /** Smallest volume in bytes: below it the fixed areas would crowd out the data. */
 export const VOLUME_BYTES_MIN: bigint = 16n * 1024n * 1024n;
 
+/** Fewest terms: mkfs takes the first, and somebody must be able to serve. */
+export const TERMS_MIN = 2;
+
+/** Fewest blocks that belong to extents: spares for servers take 8 MiB, and journals and segments need the rest. */
+export const DATA_BLOCKS_MIN = 3072n;
+
 /** Term slots by size of the volume: 4,096 take 96 MiB, 512 take 12 MiB. */
 const TERM_STEPS: readonly { readonly fromBytes: bigint; readonly terms: number }[] = [
   { fromBytes: 2n << 30n, terms: 4096 },
@@ -67,9 +73,12 @@ export class VolumeTooSmallError extends HoldfastError<
  * The layout of a device of `sizeBytes`; a rest that is no whole block is left alone.
  *
  * @throws {@link VolumeTooSmallError} `ERR_HOLDFAST_VOLUME_TOO_SMALL`.
+ * @throws RangeError when there are less than {@link TERMS_MIN} terms, or so many that they crowd out the data.
  */
 export function layoutFor(sizeBytes: bigint, termsMax: number = defaultTerms(sizeBytes)): VolumeLayout {
   if (sizeBytes < VOLUME_BYTES_MIN) throw new VolumeTooSmallError(sizeBytes);
+  if (!Number.isInteger(termsMax) || termsMax < TERMS_MIN)
+    throw new RangeError(`a volume has at least ${TERMS_MIN} terms, not ${termsMax}`);
   const blockCount = sizeBytes / BigInt(BLOCK_BYTES);
   const perArea = 2n * BigInt(termsMax);
   const slotsBlock = HINTS_BLOCK + BigInt(HINTS_COUNT);
@@ -77,12 +86,15 @@ export function layoutFor(sizeBytes: bigint, termsMax: number = defaultTerms(siz
   const dataBlock = recordsBlock + perArea;
   const superCopyBlock = blockCount - 1n;
   const recordsCopyBlock = superCopyBlock - perArea;
+  const dataCount = recordsCopyBlock - dataBlock;
+  if (dataCount < DATA_BLOCKS_MIN)
+    throw new RangeError(`${termsMax} terms leave no room for data on a volume of ${sizeBytes} bytes`);
   return {
     blockCount,
     termsMax,
     superCopyBlock,
     dataBlock,
-    dataCount: recordsCopyBlock - dataBlock,
+    dataCount,
     quorum: {
       hintsBlock: HINTS_BLOCK,
       hintsCount: HINTS_COUNT,

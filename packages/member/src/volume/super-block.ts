@@ -4,11 +4,19 @@
  * It stands twice, at block 16 and in the last block, so that one damaged copy costs nothing. The format hash
  * stands in front of everything that a change of format could move, and outside the hash itself.
  */
-import { BLOCK_BYTES, type BlockDevice, blockOffset, HoldfastError } from "@holdfast/environment";
+import {
+  BLOCK_BYTES,
+  type BlockDevice,
+  blockOffset,
+  DeviceError,
+  HoldfastError,
+} from "@holdfast/environment";
 import {
   BlockError,
+  type BlockErrorCode,
   BlockType,
   bytes,
+  equalBytes,
   openBlock,
   sealBlock,
   type StructCodec,
@@ -72,6 +80,12 @@ export class VolumeError extends HoldfastError<VolumeErrorCode, { readonly devic
   }
 }
 
+/** A place without a block of ours was never a super block; anything else was one that is damaged. */
+const NOT_OURS: ReadonlySet<BlockErrorCode> = new Set([
+  "ERR_HOLDFAST_BLOCK_SIZE",
+  "ERR_HOLDFAST_BLOCK_MAGIC",
+]);
+
 /** What a super block says, and which of its copies were damaged. */
 export interface SuperReading {
   readonly superBlock: SuperBlock;
@@ -93,34 +107,42 @@ export function sealSuper(
 }
 
 /**
- * Reads the super block and checks that this code can open the volume.
+ * Reads both copies of the super block and checks that this code can open the volume.
  *
  * @throws {@link VolumeError} when the device is no volume, another format, truncated, or not `expectedFsid`.
+ * @throws {@link DeviceError} when neither copy serves and one of them could not be read.
  */
 export async function readSuper(
   device: BlockDevice,
   formatHash: bigint,
   expectedFsid?: bigint,
 ): Promise<SuperReading> {
-  const copies = [SUPER_BLOCK, device.sizeBytes / BigInt(BLOCK_BYTES) - 1n];
-  const damagedCopies: bigint[] = [];
-  const errors: BlockError[] = [];
-  let superBlock: SuperBlock | undefined;
-  for (const address of copies) {
-    try {
-      superBlock ??= await readCopy(device, address);
-    } catch (error) {
-      if (!(error instanceof BlockError)) throw error;
-      errors.push(error);
-      damagedCopies.push(address);
-    }
-  }
-  if (superBlock === undefined) throw unusable(device, errors);
+  const first = await readCopy(device, SUPER_BLOCK);
+  // Only the first copy knows where the second one stands on a device that has grown since mkfs.
+  const blockCount = first instanceof Error ? device.sizeBytes / BigInt(BLOCK_BYTES) : first.blockCount;
+  const copyBlock = blockCount - 1n;
+  const second = await readCopy(device, copyBlock);
+  const superBlock = first instanceof Error ? second : first;
+  if (superBlock instanceof Error) throw unusable(device, [first, second]);
   check(superBlock, device, formatHash, expectedFsid);
+  const damagedCopies: bigint[] = [];
+  if (first instanceof Error) damagedCopies.push(SUPER_BLOCK);
+  if (second instanceof Error || !isSame(superBlock, second)) damagedCopies.push(copyBlock);
   return { superBlock, damagedCopies };
 }
 
-async function readCopy(device: BlockDevice, address: bigint): Promise<SuperBlock> {
+/** What a copy says, or why it says nothing. */
+async function readCopy(device: BlockDevice, address: bigint): Promise<SuperBlock | Error> {
+  try {
+    return await openCopy(device, address);
+  } catch (error) {
+    if (error instanceof BlockError || error instanceof DeviceError || error instanceof VolumeError)
+      return error;
+    throw error;
+  }
+}
+
+async function openCopy(device: BlockDevice, address: bigint): Promise<SuperBlock> {
   const block = new Uint8Array(BLOCK_BYTES);
   if (blockOffset(address + 1n) > device.sizeBytes || address < 0n) {
     throw new BlockError("ERR_HOLDFAST_BLOCK_SIZE", `block ${address} lies beyond the device`, {
@@ -131,7 +153,8 @@ async function readCopy(device: BlockDevice, address: bigint): Promise<SuperBloc
   // The identity is what we are about to learn, so the block's own is taken.
   const fsid = new DataView(block.buffer).getBigUint64(8, true);
   const { payload, header } = openBlock(block, { fsid, address, types: [BlockType.super] });
-  const version = new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
+  const version =
+    payload.length < 4 ? 0 : new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
   if (version !== FORMAT_VERSION) {
     throw new VolumeError(
       "ERR_HOLDFAST_FORMAT_VERSION",
@@ -139,7 +162,7 @@ async function readCopy(device: BlockDevice, address: bigint): Promise<SuperBloc
       device.url,
     );
   }
-  const superBlock = SuperBlock.decode(payload);
+  const superBlock = decodeSuper(payload, address);
   if (superBlock.fsid !== header.fsid) {
     throw new BlockError("ERR_HOLDFAST_BLOCK_CONTENT", `block ${address} names two volumes`, {
       block: address,
@@ -148,21 +171,42 @@ async function readCopy(device: BlockDevice, address: bigint): Promise<SuperBloc
   return superBlock;
 }
 
-function unusable(device: BlockDevice, errors: readonly BlockError[]): VolumeError {
-  const cause = errors[0];
-  if (errors.some(({ code }) => code === "ERR_HOLDFAST_BLOCK_CHECKSUM")) {
+function decodeSuper(payload: Uint8Array, address: bigint): SuperBlock {
+  try {
+    return SuperBlock.decode(payload);
+  } catch (cause) {
+    throw new BlockError(
+      "ERR_HOLDFAST_BLOCK_CONTENT",
+      `block ${address} holds no super block`,
+      { block: address },
+      { cause },
+    );
+  }
+}
+
+function isSame(first: SuperBlock, second: SuperBlock): boolean {
+  return equalBytes(SuperBlock.encode(first), SuperBlock.encode(second));
+}
+
+/** Why no copy serves: the device if it failed, else another version, else damage, else there never was a volume. */
+function unusable(device: BlockDevice, reasons: readonly (SuperBlock | Error)[]): Error {
+  const errors = reasons.filter((reason) => reason instanceof Error);
+  const plain = errors.find((error) => error instanceof VolumeError || error instanceof DeviceError);
+  if (plain !== undefined) return plain;
+  const damage = errors.find((error) => error instanceof BlockError && !NOT_OURS.has(error.code));
+  if (damage !== undefined) {
     return new VolumeError(
       "ERR_HOLDFAST_SUPER_CORRUPT",
       `both super blocks of ${device.url} are damaged: restore block ${SUPER_BLOCK} or the last block from a copy`,
       device.url,
-      { cause },
+      { cause: damage },
     );
   }
   return new VolumeError(
     "ERR_HOLDFAST_NOT_A_VOLUME",
     `${device.url} is not a Holdfast volume: format it with "holdfast mkfs", or check the path`,
     device.url,
-    { cause },
+    { cause: errors[0] },
   );
 }
 
