@@ -38,6 +38,7 @@ export class Lease {
 
   /** A server that counts this member in was asked at `askedMs`; begins to renew. */
   extend(askedMs: number): void {
+    if (this.#failure !== undefined) return;
     this.#untilMs = Math.max(this.#untilMs, askedMs + this.#options.leaseMs);
     if (this.isValid) for (const waiter of this.#waiters) waiter.resolve();
     if (this.isValid) this.#waiters.clear();
@@ -77,7 +78,7 @@ export class Lease {
 
   #renewLater(): void {
     const { clock, leaseMs } = this.#options;
-    if (this.#isAsking || this.#failure !== undefined) return;
+    if (this.#isAsking) return;
     this.#cancelTimer();
     this.#cancelTimer = clock.at(clock.now() + leaseMs / RENEWALS_PER_LEASE, () => this.#renew());
   }

@@ -8,7 +8,7 @@ import { BTree, NodeCache } from "@holdfast/btree";
 import { Manifest, ManifestView } from "@holdfast/compaction";
 import { type BlockDevice, Mutex } from "@holdfast/environment";
 import { BlockError, BlockRef } from "@holdfast/wire-format";
-import { Command, ManifestReply } from "../protocol.ts";
+import { Command, EMPTY_BODY, ManifestReply } from "../protocol.ts";
 import { NodeStore } from "../volume/node-store.ts";
 import type { ServerLink } from "./server-link.ts";
 
@@ -36,9 +36,11 @@ export class ManifestFollower {
     return this.#current;
   }
 
-  /** Resolves when {@link current} is at least of `version`. */
+  /** Resolves when {@link current} is at least of `version`; many who wait for one version share one look. */
   async reach(version: bigint): Promise<void> {
-    if (this.#current.version < version) await this.refresh();
+    await this.#mutex.run(async () => {
+      if (this.#current.version < version) await this.#follow();
+    });
   }
 
   /**
@@ -47,22 +49,22 @@ export class ManifestFollower {
    * @throws {@link BlockError} when the committed manifest cannot be read.
    */
   refresh(): Promise<void> {
-    return this.#mutex.run(async () => {
-      let failed: bigint | undefined;
-      for (;;) {
-        const { version, root } = ManifestReply.decode(
-          await this.#link.request(Command.manifest, new Uint8Array(0)),
-        );
-        if (version === this.#current.version) return;
-        try {
-          const tree = new BTree(BlockRef.decode(root), this.#reader, { cache: this.#cache });
-          this.#current = { version, view: await new Manifest(tree).view() };
-          return;
-        } catch (error) {
-          if (!(error instanceof BlockError) || failed === version) throw error;
-          failed = version;
-        }
+    return this.#mutex.run(() => this.#follow());
+  }
+
+  async #follow(): Promise<void> {
+    let failed: bigint | undefined;
+    for (;;) {
+      const { version, root } = ManifestReply.decode(await this.#link.request(Command.manifest, EMPTY_BODY));
+      if (version === this.#current.version) return;
+      try {
+        const tree = new BTree(BlockRef.decode(root), this.#reader, { cache: this.#cache });
+        this.#current = { version, view: await new Manifest(tree).view() };
+        return;
+      } catch (error) {
+        if (!(error instanceof BlockError) || failed === version) throw error;
+        failed = version;
       }
-    });
+    }
   }
 }

@@ -2,7 +2,7 @@
  * Blocks of this member: taken from the server a few MiB at a time, given back when too many lie idle.
  */
 import type { Extent, MemberPool } from "@holdfast/alloc-extent";
-import type { Logger } from "@holdfast/environment";
+import { invariant, type Logger } from "@holdfast/environment";
 import {
   Command,
   EXTENTS_PER_MESSAGE,
@@ -38,13 +38,17 @@ export class MemberSpace {
    * @throws {@link NoSpaceError} `ERR_HOLDFAST_NO_SPACE`.
    */
   async take(blocks: number): Promise<Extent> {
-    const pooled = this.#pool.take(blocks);
-    if (pooled !== undefined && pooled.lengthBlocks === blocks) return pooled;
-    if (pooled !== undefined) this.#pool.put(pooled);
-    await this.#refill(blocks);
-    const taken = this.#pool.take(blocks);
-    if (taken === undefined) throw new NoSpaceError(blocks, "this member");
-    return taken;
+    for (;;) {
+      const pooled = this.#pool.take(blocks);
+      if (pooled !== undefined && pooled.lengthBlocks === blocks) return pooled;
+      if (pooled !== undefined) this.#pool.put(pooled);
+      // An extent that another caller asked for may serve this one, or be gone by the time: look again.
+      if (this.#refilling !== undefined) await this.#refilling;
+      else if (!(await this.#refill(blocks))) break;
+    }
+    const rest = this.#pool.take(blocks);
+    if (rest === undefined) throw new NoSpaceError(blocks, "this member");
+    return rest;
   }
 
   /** Puts blocks back that no write of this member is under way to. */
@@ -67,19 +71,21 @@ export class MemberSpace {
     await this.#give(this.#pool.drain());
   }
 
-  /** Asks the server once; a caller that still finds too little uses what there is. */
-  async #refill(blocks: number): Promise<void> {
-    if (this.#refilling === undefined) {
-      const wanted = this.#pool.ask(blocks);
-      if (wanted === 0) return;
-      this.#refilling = this.#request(wanted).finally(() => {
-        this.#refilling = undefined;
-      });
+  /** Asks the server for one extent. False when it gave less than was wanted: the caller uses what there is. */
+  async #refill(blocks: number): Promise<boolean> {
+    const wanted = this.#pool.ask(blocks);
+    invariant(wanted > 0, "a pool that has too little asks");
+    const request = this.#request(wanted);
+    this.#refilling = request.then(nothing, nothing);
+    try {
+      const extent = await request;
+      return extent !== undefined && extent.lengthBlocks >= blocks;
+    } finally {
+      this.#refilling = undefined;
     }
-    await this.#refilling;
   }
 
-  async #request(blocks: number): Promise<void> {
+  async #request(blocks: number): Promise<Extent | undefined> {
     let extent: Extent | undefined;
     try {
       const reply = await this.#link.operation(Command.takeExtent, (operation) =>
@@ -87,11 +93,11 @@ export class MemberSpace {
       );
       extent = ExtentMessage.decode(reply);
     } catch (error) {
-      // What is left in the pool may do; taking from an empty one says that there is no space.
       if (!(error instanceof NoSpaceError)) throw error;
     } finally {
       this.#pool.answered(extent);
     }
+    return extent;
   }
 
   async #give(extents: readonly Extent[]): Promise<void> {
@@ -103,3 +109,5 @@ export class MemberSpace {
     }
   }
 }
+
+function nothing(): void {}
