@@ -13,8 +13,8 @@ export interface Deferred<T> {
 
 /** Makes a promise that somebody else settles; settling twice does nothing. */
 export function deferred<T>(): Deferred<T> {
-  let resolve: (value: T) => void = () => {};
-  let reject: (error: unknown) => void = () => {};
+  let resolve: (value: T) => void = nothing;
+  let reject: (error: unknown) => void = nothing;
   const promise = new Promise<T>((onResolve, onReject) => {
     resolve = onResolve;
     reject = onReject;
