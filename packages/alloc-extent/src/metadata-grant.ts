@@ -62,6 +62,16 @@ export class MetadataGrant {
   }
 
   /**
+   * Takes unused blocks out of the grants, for good: what a server that leaves gives back to free space.
+   *
+   * @throws {@link ExtentError} `ERR_HOLDFAST_EXTENT_ABSENT` when a block of it is in use, or no grant of ours.
+   */
+  giveUp(extent: Extent): void {
+    this.#available.remove(extent);
+    this.#grants.remove(extent);
+  }
+
+  /**
    * Adds an extent that was taken out of free space in the commit being prepared; usable when that is recorded.
    *
    * @throws {@link ExtentError} `ERR_HOLDFAST_EXTENT_OVERLAP` when a block of it is granted already;

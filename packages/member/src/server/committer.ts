@@ -24,6 +24,9 @@ export interface CommitterOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
+/** Address of a record whose server has left. */
+const RESIGNED_ADDRESS = "";
+
 /** Serialises changes of the volume's metadata and commits them in groups. */
 export class Committer {
   readonly #options: CommitterOptions;
@@ -77,6 +80,21 @@ export class Committer {
     return this.#mutex.run(() => look(this.#options.trees));
   }
 
+  /**
+   * The last commit of a server that leaves in order: publishes no address and gives unused blocks back. Everything fails
+   * from here on with `error`.
+   */
+  resign(error: unknown): Promise<void> {
+    return this.#mutex.run(async () => {
+      this.#assertAlive();
+      // What the commits so far have freed is settled by one more.
+      if (this.#options.trees.isDirty) await this.#commit();
+      await this.#options.trees.giveUpGrants();
+      await this.#commit(RESIGNED_ADDRESS);
+      this.stop(error);
+    });
+  }
+
   /** Fails everything from now on, with `error`. Idempotent. */
   stop(error: unknown): void {
     this.#failure ??= { error };
@@ -100,9 +118,9 @@ export class Committer {
     return this.#pending.promise;
   }
 
-  async #commit(): Promise<void> {
+  async #commit(address = this.#options.address): Promise<void> {
     this.#assertAlive();
-    const { trees, leadership, address, log, onFatal } = this.#options;
+    const { trees, leadership, log, onFatal } = this.#options;
     try {
       if (!trees.isDirty) return await leadership.check();
       const state = await trees.flush();

@@ -193,13 +193,11 @@ export class ServerRole {
   /** Ends the reign in order: records that this server has drained and left, then hangs up. */
   async resign(): Promise<void> {
     if (this.#isEnded) return;
+    const stopped = new ServerStoppedError(this.term);
     try {
-      await this.#committer.mutate((trees) => {
-        trees.amend({ isResigned: true });
-        return Promise.resolve();
-      });
+      await this.#committer.resign(stopped);
     } finally {
-      await this.#halt(new ServerStoppedError(this.term));
+      await this.#halt(stopped);
     }
   }
 

@@ -58,6 +58,12 @@ export class NoSpaceError extends HoldfastError<"ERR_HOLDFAST_NO_SPACE", { reado
 /** Nodes kept in memory over all trees of a server, about 4 KiB each. */
 const NODE_CACHE_COUNT = 4096;
 
+/** Blocks kept for the last commit of a server: more than what giving extents back can dirty. */
+const RESIGNING_BLOCKS = 24;
+
+/** Runs of unused blocks below which giving them back is not worth an entry. */
+const GIVEN_BACK_BLOCKS_MIN = 16;
+
 /** The trees of one server. */
 export class VolumeTrees {
   readonly members: MemberRecords;
@@ -74,6 +80,7 @@ export class VolumeTrees {
   #state: VolumeState;
   #isStateDirty = false;
   #seq = 1n;
+  #isResigning = false;
 
   constructor(options: VolumeTreesOptions, opened: VolumeState) {
     const { device, fsid, data, brokenRules } = options;
@@ -176,6 +183,26 @@ export class VolumeTrees {
   }
 
   /**
+   * Gives unused metadata blocks back to free space, since nothing of this server is on its way to them: the next
+   * server would have to quarantine them. A few stay for the commit that says so.
+   */
+  async giveUpGrants(): Promise<void> {
+    this.#isResigning = true;
+    this.amend({ isResigned: true });
+    let keptBlocks = 0;
+    for (const unused of this.#metadata.unused()) {
+      const kept = Math.max(0, Math.min(unused.lengthBlocks, RESIGNING_BLOCKS - keptBlocks));
+      keptBlocks += kept;
+      const given = { start: unused.start + BigInt(kept), lengthBlocks: unused.lengthBlocks - kept };
+      // Small pieces would make the list of grants too long.
+      if (given.lengthBlocks < GIVEN_BACK_BLOCKS_MIN) continue;
+      if (this.#metadata.grants().length + 2 > METADATA_GRANTS_MAX) break;
+      this.#metadata.giveUp(given);
+      await this.free.add(given);
+    }
+  }
+
+  /**
    * Writes every changed node and gives the state that names them. The record is the caller's.
    *
    * @throws {@link NoSpaceError} when the granted blocks do not suffice; the server must stop then.
@@ -228,6 +255,7 @@ export class VolumeTrees {
 
   /** Takes the next metadata extent while the present ones still hold what this commit and the next need. */
   async #grantAhead(): Promise<void> {
+    if (this.#isResigning) return;
     const { grantBlocks } = this.#options;
     const lowBlocks = grantBlocks / 2;
     const grants = this.#metadata.grants().length;

@@ -31,12 +31,17 @@ export const TERMS_MIN = 2;
 /** Fewest blocks that belong to extents: spares for servers take 8 MiB, and journals and segments need the rest. */
 export const DATA_BLOCKS_MIN = 3072n;
 
-/** Term slots by size of the volume: 4,096 take 96 MiB, 512 take 12 MiB. */
-const TERM_STEPS: readonly { readonly fromBytes: bigint; readonly terms: number }[] = [
-  { fromBytes: 2n << 30n, terms: 4096 },
-  { fromBytes: 128n << 20n, terms: 512 },
-  { fromBytes: 0n, terms: 64 },
-];
+/** Most terms, in 96 MiB; enough for 14 days of leadership that changes every five minutes (reference: reliability E2). */
+const TERMS_MAX = 4096;
+
+/** Fewest terms that mkfs chooses by itself, in 1.5 MiB. */
+const TERMS_DEFAULT_MIN = 64;
+
+/** Blocks of one term: X, Y, and two halves of its record in two copies. */
+const BLOCKS_PER_TERM = 6;
+
+/** Terms take at most one part in so many of a volume. */
+const TERMS_SHARE = 10n;
 
 /** Geometry of one volume. */
 export interface VolumeLayout {
@@ -106,7 +111,9 @@ export function layoutFor(sizeBytes: bigint, termsMax: number = defaultTerms(siz
   };
 }
 
+/** The greatest power of two whose slots take at most a tenth of the volume. */
 function defaultTerms(sizeBytes: bigint): number {
-  const step = TERM_STEPS.find(({ fromBytes }) => sizeBytes >= fromBytes);
-  return step === undefined ? 64 : step.terms;
+  const affordable = Number(sizeBytes / TERMS_SHARE) / (BLOCKS_PER_TERM * BLOCK_BYTES);
+  const terms = 2 ** Math.floor(Math.log2(Math.max(1, affordable)));
+  return Math.min(TERMS_MAX, Math.max(TERMS_DEFAULT_MIN, terms));
 }
