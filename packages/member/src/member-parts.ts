@@ -6,10 +6,10 @@
  * when it asks.
  */
 import { MemberPool } from "@holdfast/alloc-extent";
-import { type BrokenRules, blockOffset, NO_BROKEN_RULES } from "@holdfast/environment";
+import { type BrokenRules, blockOffset, NO_BROKEN_RULES, utf8 } from "@holdfast/environment";
 import { ItemStore, type JournalRegion } from "@holdfast/item-store";
 import type { Respond } from "@holdfast/net-reliable";
-import type { QuorumRegion } from "@holdfast/quorum";
+import { type QuorumRegion, RECORD_ADDRESS_BYTES_MAX } from "@holdfast/quorum";
 import { SegmentRef } from "@holdfast/segment";
 import { checkCommitted } from "./client/commit-check.ts";
 import { CompactionWorker } from "./client/compaction-worker.ts";
@@ -21,11 +21,19 @@ import { VOLUME_FORMAT_HASH } from "./formats.ts";
 import { createLockClient } from "./locks/lock-client-driver.ts";
 import type { LockClientDriver } from "./locks/locking.ts";
 import type { OpenMemberOptions } from "./member.ts";
-import { Command, EMPTY_BODY, type JoinReply, RecordSegmentsRequest, Refusal } from "./protocol.ts";
+import {
+  Command,
+  EMPTY_BODY,
+  type JoinReply,
+  NAME_BYTES_MAX,
+  RecordSegmentsRequest,
+  Refusal,
+} from "./protocol.ts";
 import { readNewestRecord } from "./quorum/newest-record.ts";
 import { readTermStatus } from "./quorum/term-status.ts";
 import { Reign } from "./reign.ts";
 import { DEFAULT_COMPACTOR_LIMITS } from "./server/compactor.ts";
+import { Doorway } from "./server/doorway.ts";
 import type { MemberTiming } from "./timing.ts";
 import { layoutFor, type VolumeLayout } from "./volume/layout.ts";
 import { sizesFor } from "./volume/sizes.ts";
@@ -37,13 +45,38 @@ const IDLE_LOCKS_MAX = 4096;
 /** Segment numbers below a member's own prefix. */
 const SEGMENT_NUMBER_BITS = 40n;
 
-/** Reads the super block and makes the parts of a member; they begin to look for a server at once. */
+/**
+ * Reads the super block, listens if the member is to vote, and makes its parts; they begin to look for a server at once.
+ *
+ * @throws as {@link Member.open}; nothing is left behind then.
+ */
 export async function openParts(options: OpenMemberOptions, timing: MemberTiming): Promise<MemberParts> {
-  const { device, log, expectedFsid } = options;
+  const { device, transport, log, expectedFsid, listenAddress, name = "" } = options;
+  checkLength("a name", name, NAME_BYTES_MAX);
   const { superBlock, damagedCopies } = await readSuper(device, VOLUME_FORMAT_HASH, expectedFsid);
   for (const block of damagedCopies)
     log.warn({ event: "super.damaged", block }, "one super block is damaged, the other one serves");
-  return new MemberParts(options, timing, superBlock);
+  const doorway = listenAddress === undefined ? undefined : await Doorway.open(transport, listenAddress);
+  try {
+    checkLength("an address", doorway?.address ?? "", RECORD_ADDRESS_BYTES_MAX);
+    return new MemberParts(options, { timing, superBlock, doorway });
+  } catch (error) {
+    await doorway?.close();
+    throw error;
+  }
+}
+
+function checkLength(what: string, text: string, bytesMax: number): void {
+  const { length } = utf8.encode(text);
+  if (length > bytesMax) throw new RangeError(`${what} has at most ${bytesMax} bytes, not ${length}`);
+}
+
+/** What {@link openParts} found out. */
+interface Found {
+  readonly timing: MemberTiming;
+  readonly superBlock: SuperBlock;
+  /** Where this member listens; undefined when it does not vote. */
+  readonly doorway: Doorway | undefined;
 }
 
 /** The parts of one member. */
@@ -55,17 +88,19 @@ export class MemberParts {
   readonly worker: CompactionWorker;
   readonly reign: Reign | undefined;
   readonly #options: OpenMemberOptions;
+  readonly #doorway: Doorway | undefined;
   readonly #region: QuorumRegion;
   readonly #brokenRules: BrokenRules;
   readonly #manifest: ManifestFollower;
   readonly #locks: LockClientDriver;
   #store: ItemStore | undefined;
 
-  constructor(options: OpenMemberOptions, timing: MemberTiming, superBlock: SuperBlock) {
+  constructor(options: OpenMemberOptions, { timing, superBlock, doorway }: Found) {
     const { device, clock, random, log } = options;
     const { fsid, termsMax } = superBlock;
     const layout = layoutFor(blockOffset(superBlock.blockCount), termsMax);
     this.#options = options;
+    this.#doorway = doorway;
     this.superBlock = superBlock;
     this.#region = { fsid, ...layout.quorum };
     this.#brokenRules = options.brokenRules ?? NO_BROKEN_RULES;
@@ -110,33 +145,52 @@ export class MemberParts {
     return store;
   }
 
+  /** Hands the server role on, hangs up and listens no more. */
+  async leave(): Promise<void> {
+    await this.reign?.resign();
+    await this.abandon();
+  }
+
   /** Leaves without a word. */
   async abandon(): Promise<void> {
     this.link.close(new ClosedError());
     await this.reign?.stop();
+    await this.#doorway?.close();
   }
 
   #makeLink(timing: MemberTiming): ServerLink {
-    const { listenAddress, name = "", onLost } = this.#options;
+    const { name = "" } = this.#options;
     const { transport, clock, random, cryptography, log, device } = this.#options;
     return new ServerLink(
       {
         superBlock: this.superBlock,
         rid: this.rid,
-        join: { isVoter: listenAddress !== undefined, address: listenAddress ?? "", name },
+        join: { isVoter: this.#doorway !== undefined, address: this.#doorway?.address ?? "", name },
         timing,
-        findServer: async (term) => (await readNewestRecord(this.#region, { device, clock }, term))?.address,
+        findServer: async (term) => {
+          const record = await readNewestRecord(this.#region, { device, clock }, term);
+          return record?.address === "" ? undefined : record?.address;
+        },
         handle: (_server, command, body, respond) => this.#handle(command, body, respond),
         onHeard: (term) => this.reign?.heard(term),
-        onLost: (error) => {
-          this.#locks.loseAll(error);
-          this.#store?.fail(error);
-          if (!(error instanceof ClosedError)) onLost?.(error);
-        },
+        onLost: (error) => this.#lost(error),
       },
       () => this.#locks,
       { transport, clock, random, cryptography, log },
     );
+  }
+
+  /** A process that is no member cannot serve either: its own locks could not be called back, nor its blocks reclaimed. */
+  #lost(error: Error): void {
+    const { log, onLost } = this.#options;
+    this.#locks.loseAll(error);
+    this.#store?.fail(error);
+    this.reign
+      ?.stop()
+      .catch((cause: unknown) =>
+        log.error({ event: "server.stop-failed", rid: this.rid, err: cause }, "the server did not stop"),
+      );
+    if (!(error instanceof ClosedError)) onLost?.(error);
   }
 
   #makeLocks(): LockClientDriver {
@@ -159,9 +213,10 @@ export class MemberParts {
   }
 
   #makeReign(timing: MemberTiming, layout: VolumeLayout): Reign | undefined {
-    const { listenAddress, compactorLimits = DEFAULT_COMPACTOR_LIMITS } = this.#options;
-    if (listenAddress === undefined) return undefined;
-    const { device, clock, random, transport, cryptography, log } = this.#options;
+    const { compactorLimits = DEFAULT_COMPACTOR_LIMITS } = this.#options;
+    if (this.#doorway === undefined) return undefined;
+    const { transport, address: listenAddress } = this.#doorway;
+    const { device, clock, random, cryptography, log } = this.#options;
     const { superBlock, rid } = this;
     return Reign.start({
       server: {

@@ -1,19 +1,19 @@
 /*
  * A whole member: everything below put together over ports, its server role included.
  */
-import type {
-  BlockDevice,
-  BrokenRules,
-  Clock,
-  Cryptography,
-  Logger,
-  Random,
-  Transport,
+import {
+  type BlockDevice,
+  type BrokenRules,
+  CancelledError,
+  type Clock,
+  type Cryptography,
+  type Logger,
+  type Random,
+  type Transport,
 } from "@holdfast/environment";
 import type { ItemStore, ItemStoreOptions } from "@holdfast/item-store";
 import { Catalog } from "./catalog.ts";
 import type { Dataset } from "./dataset.ts";
-import { ClosedError } from "./errors.ts";
 import { type MemberParts, openParts } from "./member-parts.ts";
 import { Command, EMPTY_BODY, StatusReply } from "./protocol.ts";
 import type { CompactorLimits } from "./server/compactor.ts";
@@ -28,11 +28,11 @@ export interface OpenMemberOptions {
   readonly transport: Transport;
   readonly cryptography: Cryptography;
   readonly log: Logger;
-  /** Where to listen when this member serves; a member without one never votes. */
+  /** Where this member listens, so that it can serve; a member without one never votes. */
   readonly listenAddress?: string;
   /** Refuse any other volume than this. */
   readonly expectedFsid?: bigint;
-  /** For people: host and process. */
+  /** For people: host and process; at most 128 bytes of UTF-8. */
   readonly name?: string;
   readonly timing?: MemberTiming;
   readonly storeLimits?: Omit<ItemStoreOptions, "journal">;
@@ -74,9 +74,11 @@ export class Member {
   }
 
   /**
-   * Opens a volume and resolves once this process is a member of it.
+   * Opens a volume and resolves once this process is a member of it; waits for a server as long as it takes.
    *
-   * @throws {@link VolumeError} when the device is not the volume that was meant.
+   * @throws {@link VolumeError} when the device is not the volume that was meant; {@link TransportError} when this process
+   * cannot listen; {@link NoSpaceError} when there is no room for its journal; {@link CancelledError} when `signal` aborts.
+   * @throws RangeError when times do not fit each other, or a name or an address is too long.
    */
   static async open(options: OpenMemberOptions): Promise<Member> {
     const timing = options.timing ?? DEFAULT_MEMBER_TIMING;
@@ -84,8 +86,7 @@ export class Member {
     const parts = await openParts(options, timing);
     try {
       const reply = await withSignal(parts.link.joined, options.signal);
-      const member = new Member(parts, parts.makeStore(reply));
-      return member;
+      return new Member(parts, parts.makeStore(reply));
     } catch (error) {
       await parts.abandon();
       throw error;
@@ -120,7 +121,7 @@ export class Member {
     };
   }
 
-  /** What the server says of the volume. */
+  /** What the server says of the volume; waits until there is one. @throws {@link CancelledError} when `signal` aborts. */
   async status(signal?: AbortSignal): Promise<StatusReply> {
     return StatusReply.decode(await this.#parts.link.request(Command.status, EMPTY_BODY, signal));
   }
@@ -141,15 +142,14 @@ export class Member {
   }
 
   async #close(): Promise<void> {
-    const { reign, link, space, worker } = this.#parts;
+    const { link, space, worker } = this.#parts;
     try {
       await this.store.close();
       await worker.stop();
       await space.drain();
       await link.farewell();
     } finally {
-      await reign?.resign();
-      link.close(new ClosedError());
+      await this.#parts.leave();
     }
   }
 }
@@ -162,7 +162,7 @@ export function openMember(options: OpenMemberOptions): Promise<Member> {
 function withSignal<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
+    const abort = (): void => reject(new CancelledError("opening the volume", { cause: signal.reason }));
     if (signal.aborted) abort();
     signal.addEventListener("abort", abort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));

@@ -35,6 +35,9 @@ export const Refusal = {
   unknownCommand: 0x107,
 } as const;
 
+/** Longest name of a member in bytes of UTF-8. */
+export const NAME_BYTES_MAX = 128;
+
 /** Extents that one message may carry. */
 export const EXTENTS_PER_MESSAGE = 256;
 
@@ -67,7 +70,7 @@ export interface JoinRequest {
 export const JoinRequest: MessageCodec<JoinRequest> = message("JoinRequest", {
   isVoter: bool,
   address: string(255),
-  name: string(128),
+  name: string(NAME_BYTES_MAX),
 });
 
 /** What a member is given when it joins. */
@@ -190,7 +193,7 @@ export const MemberStatus: MessageCodec<MemberStatus> = message("MemberStatus", 
   isVoter: bool,
   isConnected: bool,
   address: string(255),
-  name: string(128),
+  name: string(NAME_BYTES_MAX),
 });
 
 /** The volume as the server sees it. */

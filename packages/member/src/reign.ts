@@ -32,7 +32,7 @@ export class Reign {
       {
         region,
         rid,
-        address: () => this.#role?.address ?? listenAddress,
+        address: () => listenAddress,
         votes,
         timing: timing.quorum,
         brokenRules,
@@ -60,10 +60,18 @@ export class Reign {
     this.#voter.heard(term);
   }
 
-  /** Votes no more and hands the server role on in order. */
+  /**
+   * Votes no more and hands the server role on in order. If that cannot be recorded, the role is over all the same:
+   * the next server finds out as it would after a death.
+   */
   async resign(): Promise<void> {
     await this.#retire();
-    await this.#role?.resign();
+    try {
+      await this.#role?.resign();
+    } catch (error) {
+      const { log, rid } = this.#options.server;
+      log.warn({ event: "server.resign-failed", rid, err: error }, "this server left without a last record");
+    }
     this.#role = undefined;
   }
 
@@ -100,12 +108,10 @@ export class Reign {
     const { log, rid } = this.#options.server;
     this.#role = undefined;
     this.#voter.serving(false);
-    const isDeposed = error instanceof DeposedError;
-    log.warn(
-      { event: "server.ended", rid, err: error },
-      isDeposed ? "this server was superseded" : "this server stopped",
-    );
-    if (!isDeposed && !this.#isStopping) {
+    const facts = { event: "server.ended", rid, err: error };
+    if (error instanceof DeposedError) return log.warn(facts, "this server was superseded");
+    log.error(facts, "this server stopped, and does not run again");
+    if (!this.#isStopping) {
       this.#voter
         .stop()
         .catch((cause: unknown) =>

@@ -11,6 +11,7 @@ import { JournalRegion } from "@holdfast/item-store";
 import { HoldfastError } from "@holdfast/environment";
 import type { BTree } from "@holdfast/btree";
 import { flag, type StructCodec, struct, text, u32, u64 } from "@holdfast/wire-format";
+import { NAME_BYTES_MAX } from "../protocol.ts";
 import type { StoredExtent } from "../volume/volume-state.ts";
 
 /** What a commit knows of one member. */
@@ -42,7 +43,7 @@ export const MemberRecord: StructCodec<MemberRecord> = struct("MemberRecord", {
   journalEpoch: u64,
   journal: JournalRegion,
   address: text(255),
-  name: text(128),
+  name: text(NAME_BYTES_MAX),
 });
 
 /** A member that gives, or records, what it was never granted. */
