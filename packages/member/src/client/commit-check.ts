@@ -2,8 +2,11 @@
  * The check behind every journal write (architecture 9): announce-then-read once more.
  *
  * A read that began when the write was done shows the term this member is counted in, no later one announced, and
- * no eviction of it. Then whoever comes later and reads the journal sees the write. Otherwise the write waits until
- * the next server has counted this member in, and looks again.
+ * no eviction of it. Then whoever comes later and reads the journal sees the write. Two things may stand in the way:
+ *
+ *   - A later term: the write waits until its server has counted this member in, and looks again.
+ *   - A record that tells of evictions unknown here, or none that can be read: the server is asked. Its word, given
+ *     after a check that began when it was asked, is as good as the look: whoever evicts this member does so later.
  */
 import type { TermStatus } from "../quorum/term-status.ts";
 import { evictGenerationOf } from "../volume/volume-state.ts";
@@ -28,8 +31,11 @@ export async function checkCommitted(options: CommitCheckOptions): Promise<void>
     const { term } = link;
     const { isSuperseded, record } = await options.readTermStatus(term);
     if (link.failure !== undefined) throw link.failure;
-    if (isSuperseded) await link.termAfter(term);
-    else if (record !== undefined && evictGenerationOf(record.payload) === link.evictGeneration) return;
-    else await link.confirm();
+    if (isSuperseded) {
+      await link.termAfter(term);
+      continue;
+    }
+    const isKnown = record !== undefined && evictGenerationOf(record.payload) === link.evictGeneration;
+    return isKnown ? undefined : await link.confirm();
   }
 }

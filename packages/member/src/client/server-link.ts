@@ -11,7 +11,13 @@ import {
   type Random,
   type Transport,
 } from "@holdfast/environment";
-import { REFUSAL, RequestError } from "@holdfast/net-reliable";
+import {
+  CALL_ABORTED,
+  CALL_OVERLOADED,
+  COMMAND_FAREWELL,
+  REFUSAL,
+  RequestError,
+} from "@holdfast/net-reliable";
 import { Lease } from "./lease.ts";
 import { EvictedError, OperationRefusedError, SessionRefusedError } from "../errors.ts";
 import type { LockClientDriver } from "../locks/locking.ts";
@@ -70,6 +76,7 @@ export class ServerLink {
   readonly #session: ClientSession;
   readonly #joined: Deferred<JoinReply> = deferred();
   #hasJoined = false;
+  #isLeaving = false;
   #term = 0n;
   #evictGeneration = 0n;
   #failure: Error | undefined;
@@ -170,48 +177,67 @@ export class ServerLink {
 
   /** Asks whether this member is one still, and learns the present generation. */
   async confirm(): Promise<void> {
-    const { evictGeneration } = Membership.decode(await this.request(Command.confirm, new Uint8Array(0)));
+    const { evictGeneration } = Membership.decode(await this.request(Command.confirm, EMPTY_BODY));
     this.#evictGeneration = evictGeneration;
   }
 
-  /** Leaves in order; resolves when the server has forgotten this member. */
-  farewell(): Promise<void> {
-    return this.#session.farewell(new Uint8Array(0));
+  /**
+   * Leaves in order; resolves when a server has forgotten this member. It reports to no new server any more: one that
+   * knows it still forgets it, whatever it held.
+   *
+   * @throws what ended the membership before.
+   */
+  async farewell(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#isLeaving = true;
+    await this.#asked(COMMAND_FAREWELL, this.#session.farewell(EMPTY_BODY));
   }
 
   /** Hangs up. Everything that waits fails with `error`. */
   close(error: Error): void {
     this.#fail(error);
-    this.#session.close();
   }
 
   async #meet({ term, call }: ServerContact): Promise<void> {
-    const ask = (command: number, body: Uint8Array): Promise<Uint8Array> => promised(call, command, body);
-    let askedMs = this.#clock.now();
+    if (this.#isLeaving) return;
+    const ask = (command: number, body: Uint8Array): Promise<Uint8Array> =>
+      this.#asked(command, promised(call, command, body));
     this.#locks().onNewServer(term);
-    if (this.#hasJoined) {
-      const reports = this.#locks().report();
-      let from = 0;
-      do {
-        const locks = reports.slice(from, from + RECLAIM_LOCKS_MAX);
-        from += RECLAIM_LOCKS_MAX;
-        askedMs = this.#clock.now();
-        const body = ReclaimRequest.encode({ locks, isLast: from >= reports.length });
-        const reply = await this.#asked(Command.reclaim, ask(Command.reclaim, body));
-        this.#evictGeneration = Membership.decode(reply).evictGeneration;
-      } while (from < reports.length);
-    } else {
-      const body = JoinRequest.encode(this.#options.join);
-      const reply = JoinReply.decode(await this.#asked(Command.join, ask(Command.join, body)));
-      this.#evictGeneration = reply.evictGeneration;
-      this.#hasJoined = true;
-      this.#joined.resolve(reply);
-    }
+    const askedMs = this.#hasJoined ? await this.#report(ask) : await this.#join(ask);
     this.#term = term;
     this.lease.extend(askedMs);
     const woken = this.#waiters.filter(({ after }) => after < term);
     this.#waiters = this.#waiters.filter(({ after }) => after >= term);
     for (const { done } of woken) done.resolve();
+  }
+
+  /** Becomes a member. Resolves with the time at which this server was asked. */
+  async #join(ask: (command: number, body: Uint8Array) => Promise<Uint8Array>): Promise<number> {
+    const askedMs = this.#clock.now();
+    try {
+      const reply = JoinReply.decode(await ask(Command.join, JoinRequest.encode(this.#options.join)));
+      this.#evictGeneration = reply.evictGeneration;
+      this.#hasJoined = true;
+      this.#joined.resolve(reply);
+    } catch (error) {
+      // What a server says to one who is no member yet is final; only a broken connection is not its word.
+      if (error instanceof Error && !isUnanswered(error)) this.#fail(error);
+      throw error;
+    }
+    return askedMs;
+  }
+
+  /** Reports the locks held here. Resolves with the time at which this server was asked for the last time. */
+  async #report(ask: (command: number, body: Uint8Array) => Promise<Uint8Array>): Promise<number> {
+    const reports = this.#locks().report();
+    for (let from = 0; ; from += RECLAIM_LOCKS_MAX) {
+      const locks = reports.slice(from, from + RECLAIM_LOCKS_MAX);
+      const isLast = from + RECLAIM_LOCKS_MAX >= reports.length;
+      const askedMs = this.#clock.now();
+      const reply = await ask(Command.reclaim, ReclaimRequest.encode({ locks, isLast }));
+      this.#evictGeneration = Membership.decode(reply).evictGeneration;
+      if (isLast) return askedMs;
+    }
   }
 
   /** An unanswered renewal is asked again at the next server, and still counts from when it was first asked. */
@@ -222,7 +248,7 @@ export class ServerLink {
     });
   }
 
-  async #asked(command: number, reply: Promise<Uint8Array>): Promise<Uint8Array> {
+  async #asked<T>(command: number, reply: Promise<T>): Promise<T> {
     try {
       return await reply;
     } catch (error) {
@@ -251,6 +277,7 @@ export class ServerLink {
     this.lease.end(error);
     this.#joined.reject(error);
     for (const { done } of this.#waiters.splice(0)) done.reject(error);
+    this.#session.close();
     this.#options.onLost(error);
   }
 
@@ -260,6 +287,12 @@ export class ServerLink {
     for (const operation of this.#unseen) if (operation < oldest) oldest = operation;
     return oldest - 1n;
   }
+}
+
+/** True if no server answered: the connection broke, or too much waits here. */
+function isUnanswered(error: Error): boolean {
+  if (!(error instanceof OperationRefusedError)) return false;
+  return error.facts.refusal === CALL_ABORTED || error.facts.refusal === CALL_OVERLOADED;
 }
 
 function promised(call: ClientSession["call"], command: number, body: Uint8Array): Promise<Uint8Array> {
