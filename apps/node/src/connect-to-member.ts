@@ -1,6 +1,7 @@
 import { SILENT_LOGGER } from "@holdfast/environment";
 import type { Access } from "./access.ts";
 import { AdminClient, MemberGoneError } from "./admin/admin-client.ts";
+import { isAbandoned } from "./admin/admin-socket.ts";
 import { superOf } from "./super-of.ts";
 
 /** A member that runs greets within milliseconds; one that is frozen never does. */
@@ -14,6 +15,7 @@ const GREETING_LIMIT_MS = 5000;
  */
 export async function connectToMember(url: string, socket: string): Promise<Access> {
   const { superBlock } = await superOf(url);
+  if (await isAbandoned(socket)) throw new MemberGoneError();
   const signal = AbortSignal.timeout(GREETING_LIMIT_MS);
   const client = await AdminClient.connect({
     address: socket,

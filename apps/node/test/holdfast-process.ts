@@ -1,7 +1,7 @@
 /*
  * Runs the compiled command in processes of its own, as a user would, in a directory of its own.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -39,6 +39,10 @@ export class Workplace {
   directory = "";
   readonly #children: Set<ChildProcess> = new Set();
 
+  get #surroundings(): { readonly cwd: string; readonly env: NodeJS.ProcessEnv } {
+    return { cwd: this.directory, env: { ...process.env, XDG_RUNTIME_DIR: this.directory } };
+  }
+
   path(name: string): string {
     return join(this.directory, name);
   }
@@ -62,8 +66,7 @@ export class Workplace {
 
   spawn(args: readonly string[], { uid }: RunSettings = {}): ChildProcess {
     const child = spawn(process.execPath, [COMMAND, ...args], {
-      cwd: this.directory,
-      env: { ...process.env, XDG_RUNTIME_DIR: this.directory },
+      ...this.#surroundings,
       stdio: ["pipe", "pipe", "pipe"],
       ...(uid === undefined ? {} : { uid, gid: uid }),
     });
@@ -86,6 +89,11 @@ export class Workplace {
     const result = await this.run(args, settings);
     expect({ args, ...result }).toMatchObject({ code: 0, stderr: "" });
     return result.stdout;
+  }
+
+  /** Runs a command to its end while this whole process stands still. */
+  runSync(args: readonly string[]): string {
+    return execFileSync(process.execPath, [COMMAND, ...args], { ...this.#surroundings, encoding: "utf8" });
   }
 
   /** Starts `holdfast run` and resolves once it is a member. */

@@ -25,7 +25,7 @@ async function importInto(dataset: string, source: string, ...args: readonly str
 async function scan(dataset: string): Promise<string> {
   let text = "";
   for await (const page of access.pages(dataset, {}))
-    for (const { key, value } of page) text += `${Buffer.from(key)}\t${Buffer.from(value)}\n`;
+    for (const { key, value } of page) text += `${textOf(key)}\t${textOf(value)}\n`;
   return text;
 }
 
@@ -196,6 +196,10 @@ test.each([
     },
   });
 });
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString();
+}
 
 /** Resolves once others see an item. */
 async function waitForItem(key: string): Promise<void> {

@@ -20,30 +20,6 @@ describe.each([
     expect(await place.succeed(["get", url, "ada"])).toBe("1815");
   });
 
-  test("with --json, put and get print one document each", async () => {
-    expect(JSON.parse(await place.succeed(["put", url, "grace", "-", "--json"], { input: "1906" }))).toEqual({
-      key: "grace",
-      bytes: 4,
-      dataset: "main",
-    });
-
-    expect(JSON.parse(await place.succeed(["get", url, "grace", "--json"]))).toEqual({
-      key: "grace",
-      value: "1906",
-    });
-  });
-
-  test("gets a binary value byte by byte, and as base64 with --json", async () => {
-    const value = Uint8Array.from({ length: 256 }, (_, index) => index);
-    await place.succeed(["put", url, "bytes", "-"], { input: value });
-
-    expect(JSON.parse(await place.succeed(["get", url, "bytes", "--json"]))).toEqual({
-      key: Buffer.from("bytes").toString("base64"),
-      value: Buffer.from(value).toString("base64"),
-      encoding: "base64",
-    });
-  });
-
   test("tells a missing key by exit code 3", async () => {
     const result = await place.run(["get", url, "nobody", "--json"]);
 
@@ -71,16 +47,6 @@ describe.each([
     });
   });
 
-  test("deletes several keys at once", async () => {
-    await place.succeed(["import", url, "-"], { input: '{"key":"x","value":1}\n{"key":"y","value":2}\n' });
-
-    expect(JSON.parse(await place.succeed(["del", url, "x", "y", "z", "--json"]))).toEqual({
-      deleted: 3,
-      dataset: "main",
-    });
-    expect(await place.run(["get", url, "x"])).toMatchObject({ code: 3 });
-  });
-
   test("shows the volume, its server and its members", async () => {
     const status = JSON.parse(await place.succeed(["status", url, "--json"]));
 
@@ -91,6 +57,50 @@ describe.each([
     expect(await place.succeed(["status", url])).toMatch(
       /^volume {4}[0-9a-f]{16} "volume.hf" on .*\nserver /,
     );
+  });
+});
+
+describe("one item", () => {
+  const place = useWorkplace();
+  let url = "";
+
+  beforeAll(async () => {
+    url = await place.volume("volume.hf");
+    await place.member(url, ["--log-level", "error"]);
+  });
+
+  test("is told as a document with --json", async () => {
+    expect(JSON.parse(await place.succeed(["put", url, "grace", "-", "--json"], { input: "1906" }))).toEqual({
+      key: "grace",
+      bytes: 4,
+      dataset: "main",
+    });
+
+    expect(JSON.parse(await place.succeed(["get", url, "grace", "--json"]))).toEqual({
+      key: "grace",
+      value: "1906",
+    });
+  });
+
+  test("is told as base64 when it is binary", async () => {
+    const value = Uint8Array.from({ length: 256 }, (_, index) => index);
+    await place.succeed(["put", url, "bytes", "-"], { input: value });
+
+    expect(JSON.parse(await place.succeed(["get", url, "bytes", "--json"]))).toEqual({
+      key: Buffer.from("bytes").toString("base64"),
+      value: Buffer.from(value).toString("base64"),
+      encoding: "base64",
+    });
+  });
+
+  test("goes away together with others", async () => {
+    await place.succeed(["import", url, "-"], { input: '{"key":"x","value":1}\n{"key":"y","value":2}\n' });
+
+    expect(JSON.parse(await place.succeed(["del", url, "x", "y", "z", "--json"]))).toEqual({
+      deleted: 3,
+      dataset: "main",
+    });
+    expect(await place.run(["get", url, "x"])).toMatchObject({ code: 3 });
   });
 });
 

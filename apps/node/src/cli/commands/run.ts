@@ -1,7 +1,7 @@
 /*
  * `holdfast run`: a member until it is told to stop.
  */
-import { deferred } from "@holdfast/environment";
+import { CancelledError, deferred } from "@holdfast/environment";
 import { type Logger, pino } from "pino";
 import { newSocketAddress, removeSocket } from "../../admin/admin-socket.ts";
 import { startAdminServer } from "../../admin/admin-server.ts";
@@ -51,6 +51,7 @@ export async function runMember(command: RunCommand): Promise<number> {
     log.error({ event: "run.lost", err: error }, "this process is no member any more");
     end.reject(error);
   };
+  log.info({ event: "run.started", url, fsid }, "opening the volume");
   try {
     const { signal } = stopping;
     const settings = { listen, log, fsid, signal, onLost, ...(name === undefined ? {} : { name }) };
@@ -63,7 +64,7 @@ export async function runMember(command: RunCommand): Promise<number> {
     return ExitCode.ok;
   } catch (error) {
     // Told to stop before it was a member: there is nothing to leave.
-    if (error === stopping.signal.reason) return ExitCode.ok;
+    if (stopping.signal.aborted && error instanceof CancelledError) return ExitCode.ok;
     throw error;
   }
 }
