@@ -2,7 +2,14 @@
  * docs/formats/volume.md shows the layouts; here it is held to the declarations.
  */
 import { readFileSync } from "node:fs";
-import { MemberRecord, StoredExtent, OrphanedGrant, SuperBlock, VolumeState } from "@holdfast/member";
+import {
+  layoutFor,
+  MemberRecord,
+  StoredExtent,
+  OrphanedGrant,
+  SuperBlock,
+  VolumeState,
+} from "@holdfast/member";
 import { describe, expect, test } from "vitest";
 import { REPOSITORY_ROOT } from "../src/index.ts";
 
@@ -15,6 +22,16 @@ describe("docs/formats/volume.md", () => {
       expect(tableOf(name)).toBe(table);
     },
   );
+
+  test("shows where extents begin on volumes of some sizes", () => {
+    const rows = [...page.matchAll(/^\| (\d+) ([MG])iB \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$/gm)];
+
+    expect(rows.length).toBeGreaterThan(2);
+    for (const [, size = "", unit, ...shown] of rows) {
+      const { termsMax, dataBlock, dataCount } = layoutFor(BigInt(size) << (unit === "G" ? 30n : 20n));
+      expect(shown).toEqual([termsMax, dataBlock, dataCount].map((count) => count.toLocaleString("en")));
+    }
+  });
 });
 
 /** The table behind the heading that names a layout. */
