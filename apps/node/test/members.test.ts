@@ -134,7 +134,7 @@ test("garbage to the server's port is cut off, and members go on", async () => {
     socket.on("error", () => {});
     socket.resume();
     socket.write(message);
-    await once(socket, "close");
+    await new Promise((resolve) => socket.once("close", resolve));
   }
 
   await place.succeed(["put", url, "key", "value"]);
