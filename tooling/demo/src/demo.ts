@@ -25,7 +25,9 @@ export async function runDemo(directory: string, tell: Tell): Promise<number> {
   tell(`data      ${records.length} records of cities.json`);
   await makeVolume(url, { sizeBytes: VOLUME_BYTES, label: "demo" });
   tell(`volume    ${url}, ${VOLUME_BYTES >> 20n} MiB, one file that all members share`);
-  const members = await Promise.all(Array.from({ length: MEMBERS }, (_, index) => startMember(url, `member-${index + 1}`)));
+  const members = await Promise.all(
+    Array.from({ length: MEMBERS }, (_, index) => startMember(url, `member-${index + 1}`)),
+  );
   try {
     return await tellStory(url, members, records, tell);
   } finally {
@@ -33,7 +35,12 @@ export async function runDemo(directory: string, tell: Tell): Promise<number> {
   }
 }
 
-async function tellStory(url: string, members: readonly MemberProcess[], records: readonly string[], tell: Tell): Promise<number> {
+async function tellStory(
+  url: string,
+  members: readonly MemberProcess[],
+  records: readonly string[],
+  tell: Tell,
+): Promise<number> {
   for (const { name, pid, rid } of members) tell(`start     ${name} is process ${pid}, identity ${rid}`);
   const server = await findServer(url, members);
   const [writer, reader] = members.filter((member) => member !== server);
@@ -68,7 +75,8 @@ async function tellStory(url: string, members: readonly MemberProcess[], records
       ? `verified  all ${records.length} records read back through ${reader.name}: equal, in order, none missing, none added`
       : `FAILED    ${different} records differ from what was imported`,
   );
-  for (const member of [writer, reader]) tell(`stop      ${member.name} left in order, exit code ${await member.stop()}`);
+  for (const member of [writer, reader])
+    tell(`stop      ${member.name} left in order, exit code ${await member.stop()}`);
   return different;
 }
 
@@ -98,11 +106,16 @@ async function importAll(
   let done = 0;
   for (let from = 0; from < records.length; from += BATCH_RECORDS) {
     const batch = records.slice(from, from + BATCH_RECORDS);
-    const task = access.batch("main", batch.map((value, index) => ({ key: keyOf(from + index), value }))).then(() => {
-      done += batch.length;
-      acknowledgements.add(performance.now());
-      return onProgress(done);
-    });
+    const task = access
+      .batch(
+        "main",
+        batch.map((value, index) => ({ key: keyOf(from + index), value })),
+      )
+      .then(() => {
+        done += batch.length;
+        acknowledgements.add(performance.now());
+        return onProgress(done);
+      });
     flying.add(task);
     const forget = (): boolean => flying.delete(task);
     task.then(forget, forget);
@@ -116,7 +129,8 @@ async function compareAll(access: Access, records: readonly string[]): Promise<n
   try {
     for await (const page of access.pages("main", {})) {
       for (const { key, value } of page) {
-        const isEqual = Buffer.from(key).toString() === keyOf(index) && Buffer.from(value).toString() === records[index];
+        const isEqual =
+          Buffer.from(key).toString() === keyOf(index) && Buffer.from(value).toString() === records[index];
         if (!isEqual) different += 1;
         index += 1;
       }

@@ -27,7 +27,9 @@ const VOLUME_BYTES = 1024n * 1024n * 1024n;
 const LOAD_MS = 1500;
 const AFTER_MS = 4000;
 
-const { values } = parseArgs({ options: { runs: { type: "string", default: "10" }, json: { type: "boolean", default: false } } });
+const { values } = parseArgs({
+  options: { runs: { type: "string", default: "10" }, json: { type: "boolean", default: false } },
+});
 const runs = Number(values.runs);
 if (!Number.isInteger(runs) || runs < 1) throw new RangeError("--runs must be a positive number");
 
@@ -78,7 +80,8 @@ async function killOnce(
   await sleep(AFTER_MS);
   await Promise.all(writers.map((writer) => writer.stop()));
   const read = await readAll(url, survivors);
-  const best = (isShared: boolean): number => Math.min(...writers.map((writer) => writer.nextAcknowledgement(killedMs, isShared)));
+  const best = (isShared: boolean): number =>
+    Math.min(...writers.map((writer) => writer.nextAcknowledgement(killedMs, isShared)));
   const result = {
     acknowledged: writers.reduce((sum, writer) => sum + writer.count, 0),
     lost: writers.flatMap((writer) => writer.lostIn(read)),
@@ -117,5 +120,8 @@ function report(results: readonly KillResult[]): void {
 
 function spread(times: readonly number[]): { readonly median: number; readonly worst: number } {
   const ordered = times.toSorted((a, b) => a - b);
-  return { median: Math.round(ordered[Math.floor(ordered.length / 2)] ?? 0), worst: Math.round(ordered.at(-1) ?? 0) };
+  return {
+    median: Math.round(ordered[Math.floor(ordered.length / 2)] ?? 0),
+    worst: Math.round(ordered.at(-1) ?? 0),
+  };
 }

@@ -25,9 +25,13 @@ const COMMAND = fileURLToPath(new URL("./main.js", import.meta.resolve("holdfast
 
 /** Starts a member and resolves once it is one. */
 export async function startMember(url: string, name: string): Promise<MemberProcess> {
-  const child = spawn(process.execPath, [COMMAND, "run", url, "--json", "--name", name, "--log-level", "error"], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = spawn(
+    process.execPath,
+    [COMMAND, "run", url, "--json", "--name", name, "--log-level", "error"],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   const exited = once(child, "exit");
   const { rid, socket } = await firstLine(child);
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
