@@ -33,13 +33,19 @@ export const Refusal = {
   notYours: 0x105,
   internal: 0x106,
   unknownCommand: 0x107,
+  resultRefused: 0x108,
+  busy: 0x109,
+  tooManyMembers: 0x10a,
 } as const;
 
 /** Longest name of a member in bytes of UTF-8. */
 export const NAME_BYTES_MAX = 128;
 
-/** Extents that one message may carry. */
-export const EXTENTS_PER_MESSAGE = 256;
+/** Members that a volume has at a time: all of them fit one status. */
+export const MEMBERS_MAX = 1024;
+
+/** Extents that one message may carry: each may touch several leaves of the trees, and all go into one commit. */
+export const EXTENTS_PER_MESSAGE = 32;
 
 /** Segments that one message may carry. */
 export const SEGMENTS_PER_MESSAGE = 64;
@@ -120,9 +126,11 @@ export const TakeExtentRequest: MessageCodec<TakeExtentRequest> = message("TakeE
   blocks: uint,
 });
 
-/** Gives blocks back: the member has no I/O outstanding there. */
+/** Gives blocks back. */
 export interface GiveExtentsRequest extends Operation {
   readonly extents: readonly ExtentMessage[];
+  /** True if a write there failed, so that it may still land: nobody gets the blocks before the member is confirmed dead. */
+  readonly mayBeWritten: boolean;
 }
 
 /** Codec of blocks given back. */
@@ -130,6 +138,7 @@ export const GiveExtentsRequest: MessageCodec<GiveExtentsRequest> = message("Giv
   operation: uint64,
   seen: uint64,
   extents: array(ExtentMessage, EXTENTS_PER_MESSAGE),
+  mayBeWritten: bool,
 });
 
 /** Records new level-0 segments that hold everything of a journal epoch. */
@@ -161,7 +170,7 @@ export const ManifestReply: MessageCodec<ManifestReply> = message("ManifestReply
   root: binary(64),
 });
 
-/** A finished, or failed, compaction. */
+/** A finished, or failed, compaction. Unless its result is taken, the blocks granted for it stay with the member. */
 export interface CompactedRequest extends Operation {
   readonly job: bigint;
   /** Encoded result; empty when the job failed. */
@@ -222,7 +231,7 @@ export const StatusReply: MessageCodec<StatusReply> = message("StatusReply", {
   manifestVersion: uint64,
   levels: array(uint, 16),
   commits: uint,
-  members: array(MemberStatus, 1024),
+  members: array(MemberStatus, MEMBERS_MAX),
 });
 
 /** The answer that says nothing but "done". */

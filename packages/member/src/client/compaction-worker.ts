@@ -1,12 +1,26 @@
 /*
  * Does the compactions that the server hands to this member.
+ *
+ * Blocks that were granted for a job become segments only when the server takes the result. Otherwise they are this
+ * member's, and it gives them back, whatever the reason: the job failed, the result was refused, the server that
+ * planned it is gone. If a write failed it may still land, and the server is told so; that member does no more jobs.
  */
 import { CompactionJob, CompactionResult, runCompaction } from "@holdfast/compaction";
-import type { BlockDevice, Clock, Logger } from "@holdfast/environment";
+import { type BlockDevice, type Clock, DeviceError, type Logger } from "@holdfast/environment";
 import type { Respond } from "@holdfast/net-reliable";
-import { Command, CompactedRequest, EMPTY_BODY, GiveExtentsRequest, Refusal } from "../protocol.ts";
+import {
+  Command,
+  CompactedRequest,
+  EMPTY_BODY,
+  EXTENTS_PER_MESSAGE,
+  GiveExtentsRequest,
+  Refusal,
+} from "../protocol.ts";
 import { OperationRefusedError } from "../errors.ts";
 import type { ServerLink } from "./server-link.ts";
+
+/** Jobs that run at a time: those of one server, and of servers before it that are not done yet. */
+export const JOBS_MAX = 8;
 
 /** What the worker stands on. */
 export interface CompactionWorkerOptions {
@@ -30,7 +44,7 @@ export class CompactionWorker {
 
   /** Accepts a job at once; its end is reported by a request of its own. */
   accept(body: Uint8Array, respond: Respond): void {
-    if (this.#isStopping) return respond(Refusal.notYours, EMPTY_BODY);
+    if (this.#isStopping || this.#running.size >= JOBS_MAX) return respond(Refusal.busy, EMPTY_BODY);
     const job = CompactionJob.decode(body);
     respond(0, EMPTY_BODY);
     const task = this.#run(job).catch((error: unknown) => {
@@ -41,10 +55,7 @@ export class CompactionWorker {
       );
     });
     this.#running.add(task);
-    task.then(
-      () => this.#running.delete(task),
-      () => this.#running.delete(task),
-    );
+    void task.finally(() => this.#running.delete(task));
   }
 
   /** Takes no more jobs and resolves when none is running. */
@@ -54,30 +65,46 @@ export class CompactionWorker {
   }
 
   async #run(job: CompactionJob): Promise<void> {
-    const result = await this.#merge(job);
-    const { link } = this.#options;
+    const { result, mayBeWritten } = await this.#merge(job);
+    const isTaken = await this.#report(job, result);
+    if (!isTaken) await this.#giveBack(job, mayBeWritten);
+  }
+
+  /** The encoded result; empty when the job could not be done. */
+  async #merge(job: CompactionJob): Promise<{ readonly result: Uint8Array; readonly mayBeWritten: boolean }> {
+    const { device, fsid, rid, clock, link, log } = this.#options;
     try {
-      await link.operation(Command.compacted, (operation) =>
-        CompactedRequest.encode({ ...operation, job: job.id, result }),
-      );
+      const result = await runCompaction(job, { device, fsid, rid, term: link.term, clock });
+      return { result: CompactionResult.encode(result), mayBeWritten: false };
     } catch (error) {
-      if (!(error instanceof OperationRefusedError) || error.facts.refusal !== Refusal.unknownJob)
-        throw error;
-      // The server that planned it is gone, and with it the job: the blocks go home.
-      await link.operation(Command.giveExtents, (operation) =>
-        GiveExtentsRequest.encode({ ...operation, extents: job.outputs.map(({ extent }) => extent) }),
-      );
+      log.warn({ event: "compaction.failed", job: job.id, err: error }, "a compaction failed");
+      const mayBeWritten = error instanceof DeviceError && error.code !== "ERR_HOLDFAST_DEVICE_READ";
+      // Each job would cost its blocks until this member is confirmed dead.
+      if (mayBeWritten) this.#isStopping = true;
+      return { result: EMPTY_BODY, mayBeWritten };
     }
   }
 
-  /** The encoded result; empty when the job could not be done and the server should plan again. */
-  async #merge(job: CompactionJob): Promise<Uint8Array> {
-    const { device, fsid, rid, clock, link, log } = this.#options;
+  /** True if the result stands in the manifest: its blocks are segments now. */
+  async #report(job: CompactionJob, result: Uint8Array): Promise<boolean> {
     try {
-      return CompactionResult.encode(await runCompaction(job, { device, fsid, rid, term: link.term, clock }));
+      await this.#options.link.operation(Command.compacted, (operation) =>
+        CompactedRequest.encode({ ...operation, job: job.id, result }),
+      );
+      return result.length > 0;
     } catch (error) {
-      log.warn({ event: "compaction.failed", job: job.id, err: error }, "a compaction failed");
-      return EMPTY_BODY;
+      if (!(error instanceof OperationRefusedError)) throw error;
+      return false;
+    }
+  }
+
+  async #giveBack(job: CompactionJob, mayBeWritten: boolean): Promise<void> {
+    const extents = job.outputs.map(({ extent }) => extent);
+    for (let from = 0; from < extents.length; from += EXTENTS_PER_MESSAGE) {
+      const part = extents.slice(from, from + EXTENTS_PER_MESSAGE);
+      await this.#options.link.operation(Command.giveExtents, (operation) =>
+        GiveExtentsRequest.encode({ ...operation, extents: part, mayBeWritten }),
+      );
     }
   }
 }

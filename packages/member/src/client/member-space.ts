@@ -104,7 +104,7 @@ export class MemberSpace {
     for (let from = 0; from < extents.length; from += EXTENTS_PER_MESSAGE) {
       const part = extents.slice(from, from + EXTENTS_PER_MESSAGE);
       await this.#link.operation(Command.giveExtents, (operation) =>
-        GiveExtentsRequest.encode({ ...operation, extents: part }),
+        GiveExtentsRequest.encode({ ...operation, extents: part, mayBeWritten: false }),
       );
     }
   }

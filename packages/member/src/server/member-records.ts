@@ -79,6 +79,12 @@ export class MemberRecords {
     return value === undefined ? undefined : MemberRecord.decode(value);
   }
 
+  /** The record of a member that is not being evicted; undefined if there is none. */
+  async living(rid: bigint): Promise<MemberRecord | undefined> {
+    const record = await this.get(rid);
+    return record?.isEvicted === true ? undefined : record;
+  }
+
   /** Writes the record of a member. */
   put(rid: bigint, record: MemberRecord): Promise<void> {
     return this.#tree.put(keyOf(rid, RECORD), MemberRecord.encode(record));

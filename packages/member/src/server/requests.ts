@@ -7,10 +7,11 @@
  */
 import { JOURNAL_HALF_BLOCKS_MIN } from "@holdfast/item-store";
 import { SegmentRef } from "@holdfast/segment";
-import { type Clock, HoldfastError, type Logger } from "@holdfast/environment";
+import type { Logger } from "@holdfast/environment";
 import type { Leadership } from "@holdfast/quorum";
-import { BlockRef, MessageError } from "@holdfast/wire-format";
+import { BlockRef, compareBytes } from "@holdfast/wire-format";
 import {
+  Command,
   CompactedRequest,
   EMPTY_BODY,
   ExtentMessage,
@@ -19,6 +20,7 @@ import {
   JoinRequest,
   ManifestReply,
   Membership,
+  MEMBERS_MAX,
   type Operation,
   RecordSegmentsRequest,
   Refusal,
@@ -27,8 +29,15 @@ import {
 import type { VolumeSizes } from "../volume/sizes.ts";
 import type { Committer } from "./committer.ts";
 import type { Compactor } from "./compactor.ts";
-import { type MemberRecord, NotGrantedError } from "./member-records.ts";
+import type { MemberRecord } from "./member-records.ts";
+import { RefusedError } from "./refusals.ts";
 import { NoSpaceError, type VolumeTrees } from "./volume-trees.ts";
+
+/** Members that a volume ever had; their numbers stand in the upper bits of segment ids, below that of compactions. */
+const MEMBER_NUMBER_MAX = 2 ** 23 - 1;
+
+/** Bits of a segment's id below its member's number. */
+const SEGMENT_NUMBER_BITS = 40n;
 
 /** What the handlers stand on. */
 export interface RequestsOptions {
@@ -36,23 +45,7 @@ export interface RequestsOptions {
   readonly leadership: Pick<Leadership, "term" | "check">;
   readonly compactor: Compactor;
   readonly sizes: VolumeSizes;
-  readonly clock: Clock;
   readonly log: Logger;
-}
-
-/** A request that the server turns down, with the code that travels. */
-export class RefusedError extends HoldfastError<"ERR_HOLDFAST_REFUSED", { readonly refusal: number }> {
-  constructor(refusal: number, why: string) {
-    super("ERR_HOLDFAST_REFUSED", "protocol", why, { refusal });
-  }
-}
-
-/** The code that travels for an error. */
-export function refusalFor(error: unknown): number {
-  if (error instanceof RefusedError) return error.facts.refusal;
-  if (error instanceof NoSpaceError) return Refusal.noSpace;
-  if (error instanceof NotGrantedError) return Refusal.notYours;
-  return error instanceof MessageError || error instanceof RangeError ? Refusal.malformed : Refusal.internal;
 }
 
 /** The requests of members, but for locks. */
@@ -63,21 +56,47 @@ export class Requests {
     this.#options = options;
   }
 
+  /**
+   * What a member that is counted in may ask for.
+   *
+   * @throws {@link RefusedError} and whatever {@link refusalFor} has a code for.
+   */
+  async handle(rid: bigint, command: number, body: Uint8Array): Promise<Uint8Array> {
+    switch (command) {
+      case Command.takeExtent:
+        return await this.takeExtent(rid, body);
+      case Command.giveExtents:
+        return await this.giveExtents(rid, body);
+      case Command.recordSegments:
+        return await this.recordSegments(rid, body);
+      case Command.manifest:
+        return await this.manifest();
+      case Command.renew:
+        return await this.renew();
+      case Command.confirm:
+        return await this.confirm(rid);
+      case Command.compacted:
+        return await this.compacted(rid, body);
+      default:
+        throw new RefusedError(Refusal.unknownCommand, `there is no command ${command}`);
+    }
+  }
+
   /** Makes a member of `rid`; a second time, it gives the same answer. */
   async join(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
     const request = JoinRequest.decode(body);
-    const { committer } = this.#options;
-    const record = await committer.mutate(async (trees) => {
+    const { committer, log } = this.#options;
+    const { record, isNew } = await committer.mutate(async (trees) => {
       const known = await trees.members.get(rid);
       if (known?.isEvicted === true) throw new RefusedError(Refusal.evicted, "the member was evicted");
-      return known ?? (await this.#admit(trees, rid, request));
+      return known === undefined
+        ? { record: await this.#admit(trees, rid, request), isNew: true }
+        : { record: known, isNew: false };
     });
-    const membership = await this.#membership(rid);
-    return JoinReply.encode({
-      number: record.number,
-      journal: [record.journal.first, record.journal.second],
-      evictGeneration: membership.evictGeneration,
-    });
+    const { number, journal, name } = record;
+    if (isNew) log.info({ event: "member.joined", rid, number, name }, "a member joined");
+    const { evictGeneration } = await this.#membership(rid);
+    return JoinReply.encode({ number, journal: [journal.first, journal.second], evictGeneration });
   }
 
   /** The server's word that `rid` is a member. */
@@ -85,8 +104,14 @@ export class Requests {
     return Membership.encode(await this.#membership(rid));
   }
 
+  /** A lease is granted by a server that no other has followed when it was asked (E8). */
+  async renew(): Promise<Uint8Array> {
+    await this.#options.leadership.check();
+    return EMPTY_BODY;
+  }
+
   /** Blocks for a member. */
-  takeExtent(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
+  async takeExtent(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
     const request = TakeExtentRequest.decode(body);
     return this.#once(rid, request, async (trees) => {
       const extent = await trees.take(request.blocks, "a member");
@@ -95,35 +120,38 @@ export class Requests {
     });
   }
 
-  /** Blocks from a member that is done with them. */
-  giveExtents(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
+  /** Blocks from a member that is done with them: free, or in quarantine while a write of it may still land there. */
+  async giveExtents(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
     const request = GiveExtentsRequest.decode(body);
+    const { term } = this.#options.leadership;
     return this.#once(rid, request, async (trees) => {
       for (const extent of request.extents) {
         await trees.members.revoke(rid, extent);
-        await trees.free.add(extent);
+        if (request.mayBeWritten) await trees.quarantine(extent, rid, term);
+        else await trees.free.add(extent);
       }
       return EMPTY_BODY;
     });
   }
 
-  /** New level-0 segments of a member. Waits while level 0 is full. */
+  /** New level-0 segments of a member. Waits while level 0 is full and compaction is under way. */
   async recordSegments(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
     const request = RecordSegmentsRequest.decode(body);
     const segments = request.segments.map((encoded) => SegmentRef.decode(encoded));
-    const { committer, compactor } = this.#options;
+    const { compactor } = this.#options;
     await compactor.roomInLevelZero();
     const result = await this.#once(rid, request, async (trees, record) => {
+      if (request.journalEpoch < record.journalEpoch) throw new RangeError("a journal's epochs only rise");
       for (const segment of segments) {
+        checkNewSegment(segment, record);
         await trees.members.revoke(rid, segment.extent);
         await trees.manifest.add(segment);
       }
       if (segments.length > 0) trees.amend({ manifestVersion: trees.state.manifestVersion + 1n });
-      if (request.journalEpoch < record.journalEpoch) throw new RangeError("a journal's epochs only rise");
       await trees.members.put(rid, { ...record, journalEpoch: request.journalEpoch });
       return EMPTY_BODY;
     });
-    compactor.manifestChanged(committer.committed);
+    compactor.lookForWork();
     return result;
   }
 
@@ -135,45 +163,55 @@ export class Requests {
     return ManifestReply.encode({ version: manifestVersion, root: BlockRef.encode(manifestRoot) });
   }
 
-  /** The end of a compaction. */
+  /** The end of a compaction. Whoever's result is not taken keeps the blocks it was granted, and returns them. */
   async compacted(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
     const request = CompactedRequest.decode(body);
-    const { committer, compactor } = this.#options;
-    const result = await this.#once(rid, request, async (trees) => {
-      await compactor.finish(trees, rid, request.job, request.result);
-      return EMPTY_BODY;
-    });
-    compactor.forget(request.job);
-    compactor.manifestChanged(committer.committed);
-    return result;
+    const { compactor } = this.#options;
+    try {
+      const result = await this.#once(rid, request, async (trees) => {
+        await compactor.finish(trees, rid, request.job, request.result);
+        return EMPTY_BODY;
+      });
+      if (request.result.length > 0) compactor.succeeded(request.job);
+      else compactor.failed(rid, request.job);
+      return result;
+    } catch (error) {
+      compactor.failed(rid, request.job);
+      throw error;
+    }
   }
 
-  /** A member leaves: it has drained, so all it held is free. */
+  /** A member leaves: it has drained, so all it held is free. One that is being evicted is not asked any more. */
   async farewell(rid: bigint): Promise<Uint8Array> {
-    await this.#options.committer.mutate(async (trees) => {
+    const isNews = await this.#options.committer.mutate(async (trees) => {
       const record = await trees.members.get(rid);
       // An earlier server did it and its answer was lost.
-      if (record === undefined) return;
+      if (record === undefined) return false;
+      if (record.isEvicted) throw new RefusedError(Refusal.evicted, "the member was evicted");
       for (const extent of await trees.members.grants(rid)) await trees.free.add(extent);
       await trees.free.add(record.journal.first);
       await trees.free.add(record.journal.second);
       await trees.members.remove(rid);
+      return true;
     });
-    this.#options.log.info(
-      { event: "member.left", rid, term: this.#options.leadership.term },
-      "a member left",
-    );
+    const { log, leadership } = this.#options;
+    if (isNews) log.info({ event: "member.left", rid, term: leadership.term }, "a member left");
     return EMPTY_BODY;
   }
 
   async #admit(trees: VolumeTrees, rid: bigint, request: JoinRequest): Promise<MemberRecord> {
-    const { sizes, leadership, log } = this.#options;
+    const { sizes, leadership } = this.#options;
+    const number = trees.state.nextMember;
+    if (number > MEMBER_NUMBER_MAX || (await trees.members.list()).size >= MEMBERS_MAX)
+      throw new RefusedError(
+        Refusal.tooManyMembers,
+        `the volume has ${MEMBERS_MAX} members, or had too many`,
+      );
     const first = await trees.take(sizes.journalHalfBlocks, "a journal");
     const second = await trees.take(sizes.journalHalfBlocks, "a journal");
     if (Math.min(first.lengthBlocks, second.lengthBlocks) < JOURNAL_HALF_BLOCKS_MIN) {
       throw new NoSpaceError(2 * sizes.journalHalfBlocks, "a journal");
     }
-    const number = trees.state.nextMember;
     trees.amend({ nextMember: number + 1 });
     const record: MemberRecord = {
       number,
@@ -186,7 +224,6 @@ export class Requests {
       name: request.name,
     };
     await trees.members.put(rid, record);
-    log.info({ event: "member.joined", rid, number, name: request.name }, "a member joined");
     return record;
   }
 
@@ -222,8 +259,23 @@ export class Requests {
 }
 
 async function livingMember(trees: VolumeTrees, rid: bigint): Promise<MemberRecord> {
-  const record = await trees.members.get(rid);
-  if (record === undefined || record.isEvicted)
-    throw new RefusedError(Refusal.evicted, "the asker is no member");
+  const record = await trees.members.living(rid);
+  if (record === undefined) throw new RefusedError(Refusal.evicted, "the asker is no member");
   return record;
+}
+
+/** What a faulty member may not bring into the manifest: others would fail on it. */
+function checkNewSegment(
+  { id, level, order, first, last, extent, footer }: SegmentRef,
+  record: MemberRecord,
+): void {
+  const end = extent.start + BigInt(extent.lengthBlocks);
+  const isSound =
+    level === 0 &&
+    order === 0n &&
+    id >> SEGMENT_NUMBER_BITS === BigInt(record.number) &&
+    compareBytes(first, last) <= 0 &&
+    footer.address >= extent.start &&
+    footer.address < end;
+  if (!isSound) throw new RangeError(`segment ${id} is no new segment of member ${record.number}`);
 }
