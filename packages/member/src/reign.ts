@@ -96,6 +96,7 @@ export class Reign {
         { ...this.#options.server, onEnded: (error) => this.#ended(error) },
         leadership,
       );
+      if (role.isEnded) return;
       this.#role = role;
       log.info({ event: "server.elected", rid, term: leadership.term }, "this member was elected");
       if (this.#isStopping) await role.stop();

@@ -7,14 +7,18 @@
  *   3. One commit records those segments, quarantines every block it could write to, and removes it.
  *   4. Its locks go on.
  *
- * Each step may be repeated by another server after any death: step 1 leaves the mark that step 2 starts from.
+ * Each step may be repeated by another server after any death: step 1 leaves the mark that step 2 starts from. At one
+ * server steps 2 and 3 of a member run once at a time, and the blocks they write to are the server's own member's:
+ * it does not leave before they are done.
  */
 import type { BlockDevice, Clock, Logger } from "@holdfast/environment";
-import { replayJournal, type StoreSpace, writeSegments } from "@holdfast/item-store";
+import { replayJournal, SpaceFragmentedError, type StoreSpace, writeSegments } from "@holdfast/item-store";
 import type { SegmentRef } from "@holdfast/segment";
 import type { StoredExtent } from "../volume/volume-state.ts";
 import type { Committer } from "./committer.ts";
+import { Deadlines } from "./deadlines.ts";
 import type { MemberRecord } from "./member-records.ts";
+import { NoSpaceError } from "./volume-trees.ts";
 
 /** What evictions need. */
 export interface EvictionsOptions {
@@ -25,8 +29,17 @@ export interface EvictionsOptions {
   readonly term: bigint;
   readonly clock: Clock;
   readonly committer: Committer;
+  /** Resolves when the server's own member is counted in: it holds the blocks that replays write to. */
+  readonly ownMember: Promise<void>;
+  /** Nothing of a member is left: its locks may go on. */
+  readonly onDone: (rid: bigint) => void;
+  /** An eviction that was tried again failed. */
+  readonly onFatal: (error: unknown) => void;
   readonly log: Logger;
 }
+
+/** An eviction that lacked space is tried again after so long. */
+const RETRY_MS = 1000;
 
 /** First segment number, below a member's own prefix, that replay gives: above all the member gave itself. */
 const REPLAY_SEGMENTS_FROM = 1n << 39n;
@@ -42,9 +55,16 @@ interface Replayed {
 /** Evicts members. */
 export class Evictions {
   readonly #options: EvictionsOptions;
+  readonly #running: Map<bigint, Promise<void>> = new Map();
+  /** Evictions that wait for space. */
+  readonly #retries: Deadlines;
+  #isClosing = false;
 
   constructor(options: EvictionsOptions) {
     this.#options = options;
+    this.#retries = new Deadlines(options.clock, (rid) => {
+      this.finish(rid).catch((error: unknown) => options.onFatal(error));
+    });
   }
 
   /** Step 1. False when there is no such member, or it was marked before. */
@@ -58,23 +78,43 @@ export class Evictions {
     });
   }
 
-  /** Steps 2 and 3 for a marked member. Resolves with the number of items that were replayed. */
-  async reclaim(rid: bigint): Promise<number> {
-    const { committer, log } = this.#options;
-    const record = await committer.read((trees) => trees.members.get(rid));
-    if (record === undefined) return 0;
-    const replayed = await this.#replay(rid, record);
-    await this.#remove(rid, record, replayed);
-    const { itemCount, segments } = replayed;
-    log.warn(
-      { event: "member.evicted", rid, items: itemCount, segments: segments.length },
-      "a member was evicted",
-    );
-    return itemCount;
+  /** Steps 2 to 4 for a marked member, at once or, without space, later; who asks while they run waits for the same. */
+  async finish(rid: bigint): Promise<void> {
+    await this.#options.ownMember;
+    const running = this.#running.get(rid);
+    if (running !== undefined) return await running;
+    if (this.#isClosing) return;
+    const started = this.#reclaim(rid).finally(() => this.#running.delete(rid));
+    this.#running.set(rid, started);
+    await started;
   }
 
-  async #replay(rid: bigint, record: MemberRecord): Promise<Replayed> {
-    const { device, fsid, rid: server, term, clock } = this.#options;
+  /** Begins no evictions any more and resolves when none runs. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    this.#retries.close();
+    await Promise.allSettled(this.#running.values());
+  }
+
+  async #reclaim(rid: bigint): Promise<void> {
+    const { committer, log, onDone } = this.#options;
+    const record = await committer.read((trees) => trees.members.get(rid));
+    if (record !== undefined) {
+      const replayed = await this.#replay(rid, record);
+      if (replayed === undefined) return this.#retries.arm(rid, RETRY_MS);
+      await this.#remove(rid, record, replayed);
+      const { itemCount, segments } = replayed;
+      log.warn(
+        { event: "member.evicted", rid, items: itemCount, segments: segments.length },
+        "a member was evicted",
+      );
+    }
+    onDone(rid);
+  }
+
+  /** Step 2. Undefined when there is no space; nothing is left of the attempt then. */
+  async #replay(rid: bigint, record: MemberRecord): Promise<Replayed | undefined> {
+    const { device, fsid, rid: server, term, clock, log } = this.#options;
     const { table } = await replayJournal({
       device,
       fsid,
@@ -82,9 +122,14 @@ export class Evictions {
       region: record.journal,
       sinceEpoch: record.journalEpoch,
     });
+    const taken: StoredExtent[] = [];
     const unused: StoredExtent[] = [];
     const space: StoreSpace = {
-      take: (blocks) => this.#take(blocks),
+      take: async (blocks) => {
+        const extent = await this.#take(blocks);
+        taken.push(extent);
+        return extent;
+      },
       put: (extent) => unused.push(extent),
     };
     let id = (BigInt(record.number) << 40n) + REPLAY_SEGMENTS_FROM;
@@ -92,16 +137,17 @@ export class Evictions {
       id += 1n;
       return id;
     };
-    const segments = await writeSegments(table, {
-      device,
-      fsid,
-      rid: server,
-      clock,
-      space,
-      term: () => term,
-      nextSegmentId,
-    });
-    return { itemCount: table.rowCount, segments, unused };
+    try {
+      const target = { device, fsid, rid: server, clock, space, term: () => term, nextSegmentId };
+      const segments = await writeSegments(table, target);
+      return { itemCount: table.rowCount, segments, unused };
+    } catch (error) {
+      if (!(error instanceof NoSpaceError) && !(error instanceof SpaceFragmentedError)) throw error;
+      // Every write so far is done, so these blocks are quiet.
+      await this.#giveBack(taken);
+      log.error({ event: "member.eviction-waits", rid, err: error }, "no space for what a dead member left");
+      return undefined;
+    }
   }
 
   /** Blocks that a committed record grants to this server's member. */
@@ -111,6 +157,16 @@ export class Evictions {
       const extent = await trees.take(blocks, "the replay of a journal");
       await trees.members.grant(rid, extent);
       return extent;
+    });
+  }
+
+  #giveBack(extents: readonly StoredExtent[]): Promise<void> {
+    const { committer, rid } = this.#options;
+    return committer.mutate(async (trees) => {
+      for (const extent of extents) {
+        await trees.members.revoke(rid, extent);
+        await trees.free.add(extent);
+      }
     });
   }
 

@@ -4,7 +4,10 @@
  * Order of a start: listen, so that whoever finds the address is answered; record the opening, which publishes
  * the address; rebuild the lock table from members that report what they hold; settle what former servers left.
  * Whatever arrives before that is kept and handled in its order. Members with a record that do not report in
- * time are evicted (architecture 7, in the form of its first issue: without leases and grace epochs).
+ * time are evicted (docs/decisions/0007).
+ *
+ * What goes wrong with one request is told to who asked. A device that fails, and work that nobody waits for, end the
+ * reign: requests that were not answered go to the next server, whose path to the device may be sound.
  */
 import {
   type BlockDevice,
@@ -12,6 +15,9 @@ import {
   type Cancel,
   type Clock,
   type Cryptography,
+  type Deferred,
+  deferred,
+  DeviceError,
   HoldfastError,
   type Logger,
   type Transport,
@@ -29,10 +35,12 @@ import { COMMAND_FAREWELL, REFUSAL, type Respond } from "@holdfast/net-reliable"
 import { VolumeState } from "../volume/volume-state.ts";
 import { Committer } from "./committer.ts";
 import { Compactor, type CompactorLimits } from "./compactor.ts";
-import { Deadlines } from "./deadlines.ts";
 import { Evictions } from "./evictions.ts";
 import { openingState } from "./opening.ts";
-import { refusalFor, RefusedError, Requests } from "./requests.ts";
+import { refusalFor, RefusedError } from "./refusals.ts";
+import { Requests } from "./requests.ts";
+import { Roster } from "./roster.ts";
+import { statusOf } from "./status.ts";
 import { VolumeTrees } from "./volume-trees.ts";
 
 /** What a reign needs. */
@@ -76,15 +84,11 @@ export class ServerRole {
   readonly #requests: Requests;
   readonly #compactor: Compactor;
   readonly #evictions: Evictions;
-  /** Members that joined or reported to this server. */
-  readonly #present: Set<bigint> = new Set();
-  readonly #connected: Set<bigint> = new Set();
-  readonly #evicted: Set<bigint> = new Set();
-  readonly #deadlines: Deadlines;
+  readonly #roster: Roster;
   /** Calls that arrived before the opening was recorded. */
   #early: (() => void)[] | undefined = [];
-  #ownMemberCame: () => void = () => {};
-  readonly #ownMember: Promise<void>;
+  /** Resolves when this server's own member is counted in. */
+  readonly #ownMember: Deferred<void> = deferred();
   #watch: Cancel = () => {};
   #isEnded = false;
 
@@ -107,14 +111,14 @@ export class ServerRole {
       { trees, leadership, address: sessions.address, brokenRules, log, onFatal },
       opening,
     );
-    const workers = (): readonly bigint[] =>
-      [...this.#present].filter((member) => this.#connected.has(member));
     const call: ServerSessions["call"] = (...args) => sessions.call(...args);
     this.#compactor = new Compactor({
       committer: this.#committer,
+      clock,
       call,
-      workers,
+      workers: () => this.#roster.workers(),
       limits: compactorLimits,
+      onFatal,
       log,
     });
     this.#requests = new Requests({
@@ -122,10 +126,20 @@ export class ServerRole {
       leadership,
       compactor: this.#compactor,
       sizes,
-      clock,
       log,
     });
-    this.#evictions = new Evictions({ device, fsid, rid, term, clock, committer: this.#committer, log });
+    this.#evictions = new Evictions({
+      device,
+      fsid,
+      rid,
+      term,
+      clock,
+      committer: this.#committer,
+      ownMember: this.#ownMember.promise,
+      onDone: (member) => this.#leave(member),
+      onFatal,
+      log,
+    });
     this.#locks = createLockServer({
       term,
       commandInvalidate: Command.invalidate,
@@ -135,10 +149,14 @@ export class ServerRole {
       onBadPeer: (member, reason) => this.#expel(member, reason),
       log,
     });
-    this.#deadlines = new Deadlines(clock, (member) => this.#inBackground(this.#evict(member)));
-    this.#ownMember = new Promise((resolve) => {
-      this.#ownMemberCame = resolve;
+    this.#roster = new Roster({
+      clock,
+      own: rid,
+      memberTimeoutMs: options.timing.memberTimeoutMs,
+      onSilent: (member) => this.#inBackground(this.#evict(member)),
     });
+    // Nobody may be waiting for it when the reign ends.
+    this.#ownMember.promise.catch(() => {});
   }
 
   /**
@@ -161,10 +179,13 @@ export class ServerRole {
         term: leadership.term,
         timing: timing.session,
         admit: ({ rid }) => (role === undefined ? 0 : role.#admit(rid)),
-        handle: (rid, command, body, respond) =>
-          whenBuilt((built) => built.#receive(rid, command, body, respond)),
-        onPeerUp: (rid) => whenBuilt((built) => built.#peerUp(rid)),
-        onPeerDown: (rid) => whenBuilt((built) => built.#peerDown(rid)),
+        handle: (rid, command, body, respond) => {
+          const kept = role === undefined ? body.slice() : body;
+          whenBuilt((built) => built.#receive(rid, command, kept, respond));
+        },
+        onPeerUp: (rid) => whenBuilt((built) => built.#roster.connected(rid)),
+        onPeerDown: (rid) => whenBuilt((built) => built.#roster.disconnected(rid)),
+        onPeerExpired: (rid) => whenBuilt((built) => built.#forgetStranger(rid)),
       },
       { transport, clock, random, cryptography, log },
     );
@@ -175,7 +196,7 @@ export class ServerRole {
       await built.#open();
       return built;
     } catch (error) {
-      await sessions.close();
+      await (role === undefined ? sessions.close() : role.#halt(error));
       throw error;
     }
   }
@@ -183,6 +204,11 @@ export class ServerRole {
   /** The term of this reign. */
   get term(): bigint {
     return this.#leadership.term;
+  }
+
+  /** True once the reign is over. */
+  get isEnded(): boolean {
+    return this.#isEnded;
   }
 
   /** Where this server is dialled. */
@@ -210,11 +236,13 @@ export class ServerRole {
     // Not through the committer: this record grants the first blocks, so no tree may be written for it.
     await this.#leadership.commit(VolumeState.encode(this.#committer.committed), this.address);
     const members = await this.#committer.read((trees) => trees.members.list());
-    const living = [...members].filter(([, record]) => !record.isEvicted).map(([rid]) => rid);
-    for (const [rid, record] of members) if (record.isEvicted) this.#evicted.add(rid);
-    this.#locks.beginRecovery(living);
-    const { rid: own, timing, log } = this.#options;
-    for (const rid of living) if (rid !== own) this.#deadlines.arm(rid, timing.recoveryMs);
+    const evicted = [...members].filter(([, record]) => record.isEvicted).map(([rid]) => rid);
+    const living = [...members.keys()].filter((rid) => !evicted.includes(rid));
+    for (const rid of evicted) this.#roster.bar(rid);
+    // Those who are being evicted have locks that go on when that is done, and not before.
+    this.#locks.beginRecovery([...members.keys()]);
+    const { timing, log } = this.#options;
+    for (const rid of living) this.#roster.expect(rid, timing.recoveryMs);
     log.info(
       { event: "server.opened", term: this.term, address: this.address, members: living.length },
       "this member serves",
@@ -223,22 +251,22 @@ export class ServerRole {
     this.#early = undefined;
     for (const action of early) action();
     this.#keepWatch();
-    this.#inBackground(this.#settle());
+    this.#inBackground(this.#settle(evicted));
   }
 
   /** What may take long, and needs the server's own member to be there. */
-  async #settle(): Promise<void> {
+  async #settle(evicted: readonly bigint[]): Promise<void> {
     await this.#committer.mutate((trees) => trees.settle());
-    await this.#ownMember;
-    for (const rid of this.#evicted) await this.#finishEviction(rid);
-    this.#compactor.manifestChanged(this.#committer.committed);
+    await this.#ownMember.promise;
+    for (const rid of evicted) await this.#evictions.finish(rid);
+    this.#compactor.lookForWork();
   }
 
   /** A server that nobody talks to must notice its successor too. */
   #keepWatch(): void {
+    if (this.#isEnded) return;
     const { clock, timing } = this.#options;
     this.#watch = clock.at(clock.now() + timing.watchMs, () => {
-      if (this.#isEnded) return;
       this.#leadership.check().then(
         () => this.#keepWatch(),
         (error: unknown) => this.#end(error),
@@ -259,36 +287,16 @@ export class ServerRole {
       case Command.reclaim:
         return this.#answer(respond, this.#reclaim(rid, body));
       case COMMAND_FAREWELL:
-        return this.#answer(respond, this.#farewell(rid));
+        return this.#answer((error, reply) => {
+          respond(error, reply);
+          if (error === 0) this.#sessions.forget(rid);
+        }, this.#farewell(rid));
       case Command.status:
         return this.#answer(respond, this.#status());
       default:
-        if (!this.#present.has(rid)) return respond(Refusal.evicted, EMPTY_BODY);
-        return this.#dispatchMember(rid, command, body, respond);
-    }
-  }
-
-  #dispatchMember(rid: bigint, command: number, body: Uint8Array, respond: Respond): void {
-    const requests = this.#requests;
-    switch (command) {
-      case Command.lock:
-        return this.#locks.handleRequest(rid, body, respond);
-      case Command.takeExtent:
-        return this.#answer(respond, requests.takeExtent(rid, body));
-      case Command.giveExtents:
-        return this.#answer(respond, requests.giveExtents(rid, body));
-      case Command.recordSegments:
-        return this.#answer(respond, requests.recordSegments(rid, body));
-      case Command.manifest:
-        return this.#answer(respond, requests.manifest());
-      case Command.renew:
-        return this.#answer(respond, this.#renew());
-      case Command.confirm:
-        return this.#answer(respond, requests.confirm(rid));
-      case Command.compacted:
-        return this.#answer(respond, requests.compacted(rid, body));
-      default:
-        return respond(Refusal.unknownCommand, EMPTY_BODY);
+        if (!this.#roster.isPresent(rid)) return respond(Refusal.evicted, EMPTY_BODY);
+        if (command === Command.lock) return this.#locks.handleRequest(rid, body, respond);
+        return this.#answer(respond, this.#requests.handle(rid, command, body));
     }
   }
 
@@ -298,6 +306,7 @@ export class ServerRole {
       (error: unknown) => {
         // An answer of a server that has ended would be a lie: the member asks the next one.
         if (this.#isEnded) return;
+        if (error instanceof DeviceError) return this.#end(error);
         const refusal = refusalFor(error);
         if (refusal === Refusal.internal) {
           this.#options.log.error({ event: "request.failed", err: error }, "a request failed");
@@ -308,19 +317,26 @@ export class ServerRole {
   }
 
   async #join(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
+    this.#assertWelcome(rid);
     const reply = await this.#requests.join(rid, body);
+    this.#assertWelcome(rid);
+    // Who asks to join holds nothing, whatever a former server recorded of it: there is no report to wait for.
+    this.#locks.reclaimed(rid);
     this.#enter(rid);
     return reply;
   }
 
   async #reclaim(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
     const reply = await this.#requests.confirm(rid);
-    if (this.#evicted.has(rid)) throw new RefusedError(Refusal.evicted, "the asker was evicted");
+    this.#assertWelcome(rid);
+    // It was counted in, and only the answer was lost.
+    if (this.#roster.isPresent(rid)) return reply;
     const { error, isLast } = this.#locks.handleReclaim(rid, body);
     if (error !== 0) {
       this.#expel(rid, "its report of locks was refused");
       throw new RefusedError(Refusal.evicted, "the report of locks was refused");
     }
+    this.#assertWelcome(rid);
     if (isLast) {
       this.#locks.reclaimed(rid);
       this.#enter(rid);
@@ -328,68 +344,50 @@ export class ServerRole {
     return reply;
   }
 
-  #enter(rid: bigint): void {
-    this.#present.add(rid);
-    if (this.#connected.has(rid)) this.#deadlines.disarm(rid);
-    if (rid === this.#options.rid) this.#ownMemberCame();
-    this.#compactor.manifestChanged(this.#committer.committed);
+  #assertWelcome(rid: bigint): void {
+    if (this.#roster.isBarred(rid)) throw new RefusedError(Refusal.evicted, "the asker was evicted");
   }
 
-  /** A lease is granted by a server that no other has followed when it was asked (E8). */
-  async #renew(): Promise<Uint8Array> {
-    await this.#leadership.check();
-    return EMPTY_BODY;
+  #enter(rid: bigint): void {
+    this.#roster.enter(rid);
+    if (rid === this.#options.rid) this.#ownMember.resolve();
+    this.#compactor.lookForWork();
   }
 
   async #farewell(rid: bigint): Promise<Uint8Array> {
+    // Replays write to blocks of the server's own member: it does not leave in the middle of one.
+    if (rid === this.#options.rid) await this.#evictions.close();
     const reply = await this.#requests.farewell(rid);
     this.#leave(rid);
     return reply;
   }
 
   #leave(rid: bigint): void {
-    this.#present.delete(rid);
-    this.#deadlines.disarm(rid);
+    this.#roster.leave(rid);
     this.#locks.remove(rid);
     this.#compactor.memberGone(rid);
   }
 
   #admit(rid: bigint): number {
-    return this.#evicted.has(rid) ? REFUSAL.EVICTED : 0;
+    return this.#roster.isBarred(rid) ? REFUSAL.EVICTED : 0;
   }
 
-  #peerUp(rid: bigint): void {
-    this.#connected.add(rid);
-    if (this.#present.has(rid)) this.#deadlines.disarm(rid);
-  }
-
-  #peerDown(rid: bigint): void {
-    this.#connected.delete(rid);
-    const { rid: own, timing } = this.#options;
-    if (this.#present.has(rid) && rid !== own) this.#deadlines.arm(rid, timing.memberTimeoutMs);
+  /** The session of somebody who is no member, and has been away for long, is of no use. */
+  #forgetStranger(rid: bigint): void {
+    if (!this.#roster.isPresent(rid)) this.#sessions.forget(rid);
   }
 
   async #evict(rid: bigint): Promise<void> {
-    // From here on it is not let in: a reclaim that is on its way meets the mark or this set.
-    this.#evicted.add(rid);
-    this.#present.delete(rid);
-    if (await this.#evictions.mark(rid)) this.#sessions.evict(rid);
-    await this.#ownMember;
-    await this.#finishEviction(rid);
-  }
-
-  async #finishEviction(rid: bigint): Promise<void> {
-    await this.#evictions.reclaim(rid);
-    this.#leave(rid);
+    // From here on it is not let in: a reclaim that is on its way meets the mark or this.
+    this.#roster.bar(rid);
+    await this.#evictions.mark(rid);
+    this.#sessions.evict(rid);
+    await this.#evictions.finish(rid);
   }
 
   #expel(rid: bigint, reason: string): void {
-    const { log, timing } = this.#options;
-    log.warn({ event: "member.expelled", rid, reason }, "a member broke the protocol");
-    // Its lease is not renewed any more, and has to be over before others get its locks.
-    this.#present.delete(rid);
-    this.#deadlines.disarm(rid);
-    this.#deadlines.arm(rid, timing.memberTimeoutMs);
+    if (!this.#roster.condemn(rid)) return;
+    this.#options.log.warn({ event: "member.expelled", rid, reason }, "a member broke the protocol");
   }
 
   /** Work that nobody waits for: its failure ends the reign, since the next server starts it again. */
@@ -399,28 +397,16 @@ export class ServerRole {
 
   async #status(): Promise<Uint8Array> {
     const { layout, rid: server } = this.#options;
-    const members = await this.#committer.read((trees) => trees.members.list());
-    await this.#leadership.check();
-    const { free, quarantine, manifestVersion } = this.#committer.committed;
-    return StatusReply.encode({
+    const status = await statusOf({
       term: this.term,
       server,
-      termsMax: layout.termsMax,
-      freeBlocks: BigInt(free.freeBlocks),
-      quarantinedBlocks: BigInt(quarantine.blocks),
-      totalBlocks: layout.dataCount,
-      manifestVersion,
-      levels: this.#compactor.levels,
-      commits: this.#committer.commits,
-      members: [...members].map(([rid, { number, isVoter, address, name }]) => ({
-        rid,
-        number,
-        isVoter,
-        isConnected: this.#connected.has(rid),
-        address,
-        name,
-      })),
+      layout,
+      committer: this.#committer,
+      compactor: this.#compactor,
+      roster: this.#roster,
     });
+    await this.#leadership.check();
+    return StatusReply.encode(status);
   }
 
   #end(error: unknown): void {
@@ -435,7 +421,9 @@ export class ServerRole {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#watch();
-    this.#deadlines.close();
+    this.#roster.close();
+    this.#inBackground(this.#evictions.close());
+    this.#ownMember.reject(error);
     this.#committer.stop(error);
     this.#compactor.stop(error);
     this.#locks.stop();
