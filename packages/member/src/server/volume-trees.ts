@@ -13,13 +13,14 @@ import {
   MetadataGrant,
   quarantineKey,
   quarantineValue,
+  quarantineWith,
 } from "@holdfast/alloc-extent";
 import { BTree, NodeCache, type TreeSnapshot } from "@holdfast/btree";
 import { Manifest } from "@holdfast/compaction";
 import { type BlockDevice, type BrokenRules, HoldfastError, invariant } from "@holdfast/environment";
 import type { BlockRef } from "@holdfast/wire-format";
 import { NodeBatch, NodeStore } from "../volume/node-store.ts";
-import { METADATA_GRANTS_MAX, SPARES_MAX, type VolumeState } from "../volume/volume-state.ts";
+import { METADATA_GRANTS_MAX, SPARES_MAX, VolumeState } from "../volume/volume-state.ts";
 import { MemberRecords } from "./member-records.ts";
 
 /** What the trees stand on. */
@@ -115,6 +116,11 @@ export class VolumeTrees {
     this.#isStateDirty = true;
   }
 
+  /** @throws RangeError when the state does not fit a record. */
+  checkState(): void {
+    if (this.#isStateDirty) VolumeState.encode(this.#state);
+  }
+
   /** True if a commit has something to write. */
   get isDirty(): boolean {
     return this.#isStateDirty || Object.values(this.#trees).some((tree) => tree.isChanged);
@@ -164,8 +170,7 @@ export class VolumeTrees {
       quarantineKey(owner, extent.start),
       quarantineValue({ extent, owner, term }),
     );
-    const { blocks, extentCount } = this.#state.quarantine;
-    this.amend({ quarantine: { blocks: blocks + extent.lengthBlocks, extentCount: extentCount + 1 } });
+    this.amend({ quarantine: quarantineWith(this.#state.quarantine, extent) });
   }
 
   /** Moves grants of former servers into the quarantine and fills the spares up again. */
@@ -173,10 +178,16 @@ export class VolumeTrees {
     for (const { start, lengthBlocks, owner, term } of this.#state.orphans) {
       await this.quarantine({ start, lengthBlocks }, owner, term);
     }
+    const { grantBlocks } = this.#options;
     const spares = [...this.#state.spares];
     while (spares.length < SPARES_MAX) {
-      const extent = await this.free.allocate(this.#options.grantBlocks);
+      const extent = await this.free.allocate(grantBlocks);
       if (extent === undefined) break;
+      if (extent.lengthBlocks * 2 < grantBlocks) {
+        // A server could not make its second commit in it: better none than one that ends its reign.
+        await this.free.add(extent);
+        break;
+      }
       spares.push(extent);
     }
     this.amend({ orphans: [], spares });
