@@ -18,7 +18,8 @@ export {
 } from "@holdfast/member";
 export { DeviceError, HoldfastError, type Logger, TransportError } from "@holdfast/environment";
 export { type MakeVolumeOptions, makeVolume } from "./make-volume.ts";
-export { DEFAULT_LISTEN_ADDRESS, openVolume, type OpenVolumeOptions, Volume } from "./open-volume.ts";
+export { DEFAULT_LISTEN_ADDRESS } from "./listen-address.ts";
+export { openVolume, type OpenVolumeOptions, Volume } from "./open-volume.ts";
 export type { Access, AccessScan } from "./access.ts";
 export { MemberGoneError, RemoteError } from "./admin/admin-client.ts";
 export { connectToMember } from "./connect-to-member.ts";

@@ -12,6 +12,7 @@ import {
   openMember,
   type StatusReply,
 } from "@holdfast/member";
+import { DEFAULT_LISTEN_ADDRESS } from "./listen-address.ts";
 import { nodeClock, nodeCryptography, nodeRandom, nodeTransport } from "@holdfast/platform-node";
 
 /** How to open a volume. */
@@ -34,9 +35,6 @@ export interface OpenVolumeOptions {
   /** Told once if the membership ends by itself: evicted while this process was silent. */
   readonly onLost?: (error: Error) => void;
 }
-
-/** Where a process listens by default: any free port, this host only. */
-export const DEFAULT_LISTEN_ADDRESS = "tcp://127.0.0.1:0";
 
 /** An open volume. */
 export class Volume implements AsyncDisposable {

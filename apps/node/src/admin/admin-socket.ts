@@ -1,6 +1,7 @@
 /*
  * Where members of this host are found: one directory per user, one socket per member.
  */
+import type { Stats } from "node:fs";
 import { lstat, mkdir, readdir, unlink } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
@@ -12,12 +13,13 @@ export class SocketDirectoryError extends HoldfastError<
   "ERR_HOLDFAST_SOCKET_DIRECTORY",
   { readonly directory: string }
 > {
-  constructor(directory: string, reason: string) {
+  constructor(directory: string, reason: string, options?: ErrorOptions) {
     super(
       "ERR_HOLDFAST_SOCKET_DIRECTORY",
       "io",
       `the directory for members' sockets, ${directory}, cannot be used: ${reason}; set XDG_RUNTIME_DIR to another`,
       { directory },
+      options,
     );
   }
 }
@@ -40,14 +42,24 @@ export function socketDirectory(): string {
  */
 export async function newSocketAddress(fsid: bigint): Promise<string> {
   const directory = socketDirectory();
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const { uid, mode } = await lstat(directory);
+  const { uid, mode } = await madeDirectory(directory);
   if (uid !== userInfo().uid || (mode & 0o077) !== 0)
     throw new SocketDirectoryError(directory, "others than you can enter it");
   const path = join(directory, `${hex(fsid)}-${hex(nodeRandom.u64())}.sock`);
   if (Buffer.byteLength(path) > PATH_BYTES_MAX)
     throw new SocketDirectoryError(directory, "its path is too long for a socket");
   return `unix:${path}`;
+}
+
+async function madeDirectory(path: string): Promise<Stats> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    return await lstat(path);
+  } catch (error) {
+    throw new SocketDirectoryError(path, error instanceof Error ? error.message : String(error), {
+      cause: error,
+    });
+  }
 }
 
 /** Addresses at which members of a volume may listen; some may be left over from members that were killed. */
@@ -58,7 +70,8 @@ export async function socketAddresses(fsid: bigint): Promise<readonly string[]> 
       .filter((name) => name.startsWith(`${hex(fsid)}-`) && name.endsWith(".sock"))
       .map((name) => `unix:${join(socketDirectory(), name)}`);
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return [];
+    // In a directory of another user there is no member of ours.
+    if (codeOf(error) === "ENOENT" || codeOf(error) === "EACCES") return [];
     throw error;
   }
 }

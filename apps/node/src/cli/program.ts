@@ -2,11 +2,8 @@
  * The command line: what commands there are and what they take. What they do is in `commands/`.
  */
 import { Command, CommanderError, Option } from "commander";
-import { DEFAULT_LISTEN_ADDRESS } from "../open-volume.ts";
-import { runImport } from "./commands/import.ts";
-import { type ItemsTarget, runDelete, runExport, runGet, runPut, runScan } from "./commands/items.ts";
-import { runMember } from "./commands/run.ts";
-import { runDatasetCreate, runDatasetList, runMkfs, runStatus } from "./commands/volume.ts";
+import { DEFAULT_LISTEN_ADDRESS } from "../listen-address.ts";
+import type { ItemsTarget } from "./commands/items.ts";
 import { ExitCode, exitCodeFor, UsageError } from "./exit-codes.ts";
 import { printError } from "./output.ts";
 import type { ReachOptions } from "./reach.ts";
@@ -43,6 +40,12 @@ function mistakeOf(error: CommanderError, isJson: boolean): UsageError | undefin
 const EXIT_CODES = `
 Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failure, 2 mistake in the call,
 3 no such key or dataset, 4 no server in time, 5 evicted, 130 SIGINT, 143 SIGTERM.`;
+
+// Loaded on demand: help and mistakes need none of them.
+const volumeCommands = (): Promise<typeof import("./commands/volume.ts")> => import("./commands/volume.ts");
+const itemCommands = (): Promise<typeof import("./commands/items.ts")> => import("./commands/items.ts");
+const importCommands = (): Promise<typeof import("./commands/import.ts")> => import("./commands/import.ts");
+const memberCommands = (): Promise<typeof import("./commands/run.ts")> => import("./commands/run.ts");
 
 interface CommonOptions {
   readonly json?: boolean;
@@ -87,6 +90,7 @@ function makeProgram(isJson: boolean, exit: (code: number) => void): Command {
         options: { listen: string; vote: boolean; name?: string; logLevel: string; json?: boolean },
       ) => {
         const { vote, name, logLevel, json = false } = options;
+        const { runMember } = await memberCommands();
         exit(await runMember({ url, listen: vote && options.listen, name, logLevel, isJson: json }));
       },
     );
@@ -104,13 +108,13 @@ function addVolumeCommands(program: Command): void {
     .option("--force", "format although something is there")
     .option("--json", "print JSON")
     .action(
-      (
+      async (
         url: string,
         options: { size?: string; label: string; votes: string; force?: boolean; json?: boolean },
       ) => {
         const { size, label, votes, force = false, json = false } = options;
         const sizeBytes = size === undefined ? undefined : parseSize(size);
-        return runMkfs({
+        return (await volumeCommands()).runMkfs({
           url,
           sizeBytes,
           label,
@@ -121,15 +125,17 @@ function addVolumeCommands(program: Command): void {
       },
     );
   common(program.command("status").description("show the volume, its server and its members")).action(
-    (url: string, options: CommonOptions) => runStatus(url, options.json ?? false, reachOf(options)),
+    async (url: string, options: CommonOptions) =>
+      (await volumeCommands()).runStatus(url, options.json ?? false, reachOf(options)),
   );
   const dataset = program.command("dataset").description("create and list datasets");
   common(dataset.command("create").description("create a dataset"), "<name>").action(
-    (url: string, name: string, options: CommonOptions) =>
-      runDatasetCreate(url, name, options.json ?? false, reachOf(options)),
+    async (url: string, name: string, options: CommonOptions) =>
+      (await volumeCommands()).runDatasetCreate(url, name, options.json ?? false, reachOf(options)),
   );
-  common(dataset.command("list").description("list datasets")).action((url: string, options: CommonOptions) =>
-    runDatasetList(url, options.json ?? false, reachOf(options)),
+  common(dataset.command("list").description("list datasets")).action(
+    async (url: string, options: CommonOptions) =>
+      (await volumeCommands()).runDatasetList(url, options.json ?? false, reachOf(options)),
   );
 }
 
@@ -138,16 +144,17 @@ function addItemCommands(program: Command): void {
     program.command("put").description('put one value; "-" reads it from standard input'),
     "<key>",
     "<value>",
-  ).action((url: string, key: string, value: string, options: CommonOptions) =>
-    runPut(target(url, options), { key, value }, reachOf(options)),
+  ).action(async (url: string, key: string, value: string, options: CommonOptions) =>
+    (await itemCommands()).runPut(target(url, options), { key, value }, reachOf(options)),
   );
   common(program.command("get").description("print the value of a key"), "<key>").action(
-    (url: string, key: string, options: CommonOptions) => runGet(target(url, options), key, reachOf(options)),
+    async (url: string, key: string, options: CommonOptions) =>
+      (await itemCommands()).runGet(target(url, options), key, reachOf(options)),
   );
   common(program.command("del").description("delete keys, all at once"), "<keys...>").action(
-    (url: string, keys: string[], options: CommonOptions) => {
+    async (url: string, keys: string[], options: CommonOptions) => {
       if (keys.length > KEYS_MAX) throw new UsageError(`one call deletes at most ${KEYS_MAX} keys`);
-      return runDelete(target(url, options), keys, reachOf(options));
+      return (await itemCommands()).runDelete(target(url, options), keys, reachOf(options));
     },
   );
 }
@@ -160,7 +167,7 @@ function addBulkCommands(program: Command): void {
     .option("--limit <count>", "at most so many")
     .option("--reverse", "from the greatest key down")
     .action(
-      (
+      async (
         url: string,
         options: CommonOptions & {
           from?: string;
@@ -180,7 +187,7 @@ function addBulkCommands(program: Command): void {
             : { limit: parseCount("--limit", limit, { least: 1, most: 4_000_000_000 }) }),
           isReverse: reverse,
         };
-        return runScan(target(url, options), scan, reachOf(options));
+        return (await itemCommands()).runScan(target(url, options), scan, reachOf(options));
       },
     );
   common(
@@ -192,14 +199,14 @@ function addBulkCommands(program: Command): void {
     .option("--batch <count>", "records in one transaction", "1000")
     .option("--quiet", "show no progress")
     .action(
-      (
+      async (
         url: string,
         path: string,
         options: CommonOptions & { key?: string; number?: string; batch: string; quiet?: boolean },
       ) => {
         const { dataset, batch, quiet = false, json = false } = options;
         const batchCount = parseCount("--batch", batch, { least: 1, most: KEYS_MAX });
-        return runImport(
+        return (await importCommands()).runImport(
           { url, path, dataset, rule: keyRule(options), batchCount, isJson: json, isQuiet: quiet },
           reachOf(options),
         );
@@ -208,8 +215,8 @@ function addBulkCommands(program: Command): void {
   common(
     program.command("export").description('write a dataset as JSON lines; "-" writes standard output'),
     "<file>",
-  ).action((url: string, path: string, options: CommonOptions) =>
-    runExport(target(url, options), path, reachOf(options)),
+  ).action(async (url: string, path: string, options: CommonOptions) =>
+    (await itemCommands()).runExport(target(url, options), path, reachOf(options)),
   );
 }
 
