@@ -67,6 +67,7 @@ export class GroupCommit {
   readonly #waiters: { readonly position: number; readonly resolve: () => void }[] = [];
   #isPumping = false;
   #failure: unknown;
+  #closed: Error | undefined;
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
@@ -80,9 +81,11 @@ export class GroupCommit {
   /**
    * Appends a transaction to the order of effect.
    *
-   * @throws {@link CommitQueueFullError} `ERR_HOLDFAST_COMMIT_QUEUE_FULL`: nothing was queued, try again later.
+   * @throws {@link CommitQueueFullError} `ERR_HOLDFAST_COMMIT_QUEUE_FULL`: nothing was queued, try again later. After
+   *   {@link close} what that was given.
    */
   submit(submission: Submission): void {
+    if (this.#closed !== undefined) throw this.#closed;
     const { queueBytesMax } = this.#options;
     if (this.#queuedBytes > 0 && this.#queuedBytes + submission.itemsBytes > queueBytesMax)
       throw new CommitQueueFullError(this.#queuedBytes, queueBytesMax);
@@ -94,6 +97,14 @@ export class GroupCommit {
       this.#isPumping = true;
       void this.#pump();
     }
+  }
+
+  /**
+   * Takes nothing any more; what is in the queue goes on. A transaction that still waits for its locks when the store is
+   * closed must not reach a journal that nobody will replay.
+   */
+  close(error: Error): void {
+    this.#closed ??= error;
   }
 
   /** Takes a transaction out again that is in no group yet; false when it is too late. */

@@ -238,6 +238,7 @@ export class ItemStore {
   }
 
   async #close(): Promise<void> {
+    this.#commits.close(new StoreClosedError());
     await this.#commits.settled(this.#commits.position);
     this.#checkFailure();
     await this.#memtables.flush();

@@ -348,3 +348,23 @@ test("a store that cannot record its segments ends with that error, and its wait
   await expect(member.store.flush()).rejects.toThrow(EvictedForTest);
   await expect(member.store.transact([put("a", "2")])).rejects.toThrow(EvictedForTest);
 });
+
+test("a put that waits for its lock while the store closes is refused, never acknowledged and lost", async () => {
+  const server = new Server();
+  const { store } = openMember(server, 11n);
+
+  const pending = [
+    store.transact([put("a", "1")]),
+    store.transaction(async (tx) => tx.put(key("b"), text("1"))),
+  ];
+  const closing = store.close();
+  const outcomes = await Promise.allSettled(pending);
+  await closing;
+
+  const { store: later } = openMember(server, 12n);
+  for (const [index, name] of ["a", "b"].entries()) {
+    const outcome = outcomes[index];
+    expect(await get(later, name)).toBe(outcome?.status === "fulfilled" ? "1" : undefined);
+    if (outcome?.status === "rejected") expect(outcome.reason).toBeInstanceOf(StoreClosedError);
+  }
+});
