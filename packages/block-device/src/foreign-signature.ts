@@ -30,7 +30,8 @@ const ZFS_UBERBLOCKS: readonly number[] = Array.from({ length: 128 }, (_, index)
 
 /** The first that matches names the device: the specific before the vague, GPT before the MBR that guards it. */
 const MARKS: readonly Mark[] = [
-  { name: "Holdfast volume", offsets: [4, BLOCK_BYTES + 4], magic: littleEndian(BLOCK_MAGIC) },
+  // The super block is block 16 (docs/formats/volume.md); its magic stands behind its checksum.
+  { name: "Holdfast volume", offsets: [16 * BLOCK_BYTES + 4], magic: littleEndian(BLOCK_MAGIC) },
   { name: "LUKS", offsets: [0], magic: bytesOf(0x4c, 0x55, 0x4b, 0x53, 0xba, 0xbe) },
   { name: "LVM physical volume", offsets: [0, 512, 1024, 1536], magic: ascii("LABELONE") },
   { name: "Linux RAID member", offsets: [0, 4096], magic: littleEndian(0xa92b4efc) },
