@@ -4,6 +4,7 @@ export { logMessages } from "./rules/log-messages.ts";
 export { names } from "./rules/names.ts";
 export { packageParts } from "./rules/package-parts.ts";
 export { links, titles } from "./rules/pages.ts";
+export { projects } from "./rules/projects.ts";
 export { publicFace } from "./rules/public-face.ts";
 export { storageOrder } from "./rules/storage-order.ts";
 export { workplace } from "./rules/workplace.ts";

@@ -8,6 +8,7 @@ const files = tidy.readTree();
 
 const RULES: readonly (readonly [string, tidy.Rule])[] = [
   ["every package has its README, public face, tests and layer tag", tidy.packageParts],
+  ["every project is built with the others", tidy.projects],
   ["an index.ts re-exports and nothing else", tidy.publicFace],
   ["storage packages import downward only", tidy.storageOrder],
   ["no folder or file is a drawer", tidy.names],

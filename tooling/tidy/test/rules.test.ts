@@ -68,6 +68,24 @@ export * as d from "./d.ts";
   });
 });
 
+describe("projects", () => {
+  test("a project that the root does not name, itself or by its tests, is found", () => {
+    const tree = {
+      "tsconfig.json": '{ "references": [{ "path": "./packages/a/test" }, { "path": "./packages/c" }] }',
+      "packages/a/tsconfig.json": "{}",
+      "packages/a/test/tsconfig.json": "{}",
+      "packages/b/tsconfig.json": "{}",
+      "packages/c/tsconfig.json": "{}",
+      "packages/c/test/tsconfig.json": "{}",
+    };
+
+    expect(found(tidy.projects, tree)).toEqual([
+      "tsconfig.json: does not name ./packages/b, so nobody builds it",
+      "tsconfig.json: does not name ./packages/c/test, so nobody builds it",
+    ]);
+  });
+});
+
 describe("storage order", () => {
   test("downward imports pass", () => {
     expect(
