@@ -118,7 +118,7 @@ export class ManifestDamagedError extends HoldfastError<
   }
 }
 
-/** The space given for segments comes in pieces too small for one item. */
+/** The space given for segments comes in pieces too small for one item, or in too many. Free space mends it. */
 export class SpaceFragmentedError extends HoldfastError<
   "ERR_HOLDFAST_SPACE_FRAGMENTED",
   { readonly lengthBlocks: number; readonly wantedBlocks: number }
@@ -126,8 +126,8 @@ export class SpaceFragmentedError extends HoldfastError<
   constructor(lengthBlocks: number, wantedBlocks: number) {
     super(
       "ERR_HOLDFAST_SPACE_FRAGMENTED",
-      "io",
-      `a segment of ${wantedBlocks} blocks was to be written and only ${lengthBlocks} blocks in a row are free`,
+      "retry",
+      `${wantedBlocks} blocks were to be written and only ${lengthBlocks} in a row are free: delete data, or release quarantined space`,
       { lengthBlocks, wantedBlocks },
     );
   }

@@ -6,13 +6,15 @@
  * the journal and the order of effect, and nobody reads what was not acknowledged.
  *
  * The first failure of a write or a check is the last thing that happens here: the outcome of that group is unknown, and
- * what queues behind it was certainly not written.
+ * what queues behind it was certainly not written. A transaction that finds no room in the journal because the volume is
+ * full is refused alone, before anything of it is written.
  */
 import type { BrokenRules, Mutex } from "@holdfast/environment";
 import type { Key } from "@holdfast/wire-format";
 import { CommitQueueFullError } from "./errors.ts";
 import type { Journal } from "./journal.ts";
 import type { Memtables } from "./memtables.ts";
+import { isShortOfSpace } from "./shortage.ts";
 
 /** Items of one group, 1 MiB, unless a single transaction is longer: bounds how long the first of a group waits. */
 export const GROUP_BYTES_MAX = 1_048_576;
@@ -34,6 +36,8 @@ export interface Submission {
   readonly seqs: readonly bigint[];
   /** Bytes that the operations take in a journal entry. */
   readonly itemsBytes: number;
+  /** True if no operation has a value: then it may use what is kept for deletions. */
+  readonly isDeletesOnly: boolean;
   /** Called once: without an error when the transaction is durable, checked and applied. */
   done(error?: unknown): void;
 }
@@ -145,9 +149,7 @@ export class GroupCommit {
 
   async #commitGroup(): Promise<void> {
     const { journal, memtables, brokenRules } = this.#options;
-    const [first] = this.#queue;
-    if (first === undefined) return;
-    await memtables.makeRoom(first.submission.itemsBytes);
+    await this.#makeRoom();
     const group = this.#takeGroup();
     if (group.length === 0) return;
     await journal.append();
@@ -164,13 +166,27 @@ export class GroupCommit {
     for (const { submission } of group) submission.done();
   }
 
+  /** Makes room for the first of the queue, or refuses it. */
+  async #makeRoom(): Promise<void> {
+    const submission = this.#queue[0]?.submission;
+    if (submission === undefined) return;
+    try {
+      await this.#options.memtables.makeRoom(submission.itemsBytes, submission.isDeletesOnly);
+    } catch (error) {
+      if (!isShortOfSpace(error)) throw error;
+      // Gone if it was cancelled meanwhile.
+      if (this.withdraw(submission)) submission.done(error);
+    }
+  }
+
   /** Moves the first transactions of the queue that fit one entry into the group and builds the entry. */
   #takeGroup(): readonly Queued[] {
-    const { journal } = this.#options;
-    let [count, itemsBytes] = [0, 0];
+    const { journal, memtables } = this.#options;
+    let [count, itemsBytes, isDeletesOnly] = [0, 0, true];
     for (const { submission } of this.#queue) {
       const together = itemsBytes + submission.itemsBytes;
-      if ((count > 0 && together > GROUP_BYTES_MAX) || !journal.hasRoom(together)) break;
+      isDeletesOnly &&= submission.isDeletesOnly;
+      if ((count > 0 && together > GROUP_BYTES_MAX) || !memtables.hasRoom(together, isDeletesOnly)) break;
       itemsBytes = together;
       count += 1;
     }

@@ -54,6 +54,12 @@ export {
 export { type JournalReplay, type ReplayedJournal, replayJournal } from "./replay.ts";
 export { SCAN_PAGE_BYTES_MAX, SCAN_PAGE_ITEMS_MAX, SCAN_PREFETCH_MAX, type ScanOptions } from "./scan.ts";
 export { OPEN_SEGMENTS_MAX } from "./segment-lookup.ts";
+export {
+  FLUSH_FAILURES_MAX,
+  SHORTAGE_PATIENCE,
+  SHORTAGE_PAUSE_MS_MAX,
+  SHORTAGE_PAUSE_MS_MIN,
+} from "./shortage.ts";
 export { TableCursor, type TableRows } from "./table-cursor.ts";
 export { TRANSACTION_ATTEMPTS_MAX, TRANSACTION_READS_MAX, type Transaction } from "./transactions.ts";
 export {
@@ -66,4 +72,4 @@ export {
   userKey,
   userKeyBytes,
 } from "./user-key.ts";
-export { type SegmentTarget, writeSegments } from "./write-segments.ts";
+export { type SegmentTarget, TABLE_SEGMENTS_MAX, writeSegments } from "./write-segments.ts";

@@ -147,7 +147,8 @@ export class ItemStore {
    * @throws {@link CancelledError} `ERR_HOLDFAST_CANCELLED`, which may come when the write is already under way;
    *   {@link TransactionTooLargeError} `ERR_HOLDFAST_TRANSACTION_TOO_LARGE`; {@link ValueTooLongError}
    *   `ERR_HOLDFAST_VALUE_TOO_LONG`; {@link CommitQueueFullError} `ERR_HOLDFAST_COMMIT_QUEUE_FULL`: try again;
-   *   {@link JournalWriteError} `ERR_HOLDFAST_JOURNAL_WRITE`: outcome unknown, the store has ended.
+   *   `ERR_HOLDFAST_NO_SPACE` or `ERR_HOLDFAST_SPACE_FRAGMENTED` on a full volume: nothing of it was written, delete or
+   *   wait, and try again; {@link JournalWriteError} `ERR_HOLDFAST_JOURNAL_WRITE`: outcome unknown, the store has ended.
    */
   async transact(operations: readonly Operation[], signal?: AbortSignal): Promise<void> {
     this.#check();
@@ -200,7 +201,12 @@ export class ItemStore {
     yield* scanPages(sources, range, this.#ranges.within(range), options);
   }
 
-  /** Resolves when everything acknowledged before the call is in segments of a committed manifest. */
+  /**
+   * Resolves when everything acknowledged before the call is in segments of a committed manifest.
+   *
+   * @throws `ERR_HOLDFAST_NO_SPACE` or `ERR_HOLDFAST_SPACE_FRAGMENTED` when the volume stays full; the store goes on
+   *   trying, and nothing is lost.
+   */
   async flush(): Promise<void> {
     this.#checkFailure();
     await this.#memtables.flush();
@@ -216,7 +222,12 @@ export class ItemStore {
     if (to === "null") this.#cache.drop(range, this.#ranges);
   }
 
-  /** Writes everything out and refuses further calls. Idempotent. */
+  /**
+   * Writes everything out and refuses further calls. Idempotent.
+   *
+   * @throws `ERR_HOLDFAST_NO_SPACE` or `ERR_HOLDFAST_SPACE_FRAGMENTED` when the volume stays full: the store has ended,
+   *   and what it could not write out is in its journal, for the server to replay when this member is evicted.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -241,7 +252,13 @@ export class ItemStore {
     this.#commits.close(new StoreClosedError());
     await this.#commits.settled(this.#commits.position);
     this.#checkFailure();
-    await this.#memtables.flush();
+    try {
+      await this.#memtables.flush();
+    } catch (error) {
+      // Of a full volume nobody may write to it after the answer: what is left is in the journal.
+      this.#fail(error);
+      throw error;
+    }
     this.#segments.forget();
   }
 
@@ -249,6 +266,7 @@ export class ItemStore {
     if (this.#failure !== undefined) return;
     this.#failure = error;
     this.#commits.fail(error);
+    this.#memtables.ended();
   }
 
   #check(): void {

@@ -109,14 +109,19 @@ export class Journal {
     return halfOfEpoch(this.#region, this.#epoch).lengthBlocks - this.#usedBlocks;
   }
 
-  /** True when less than an eighth of the present half is left: time to record the epoch. */
-  get isNearlyFull(): boolean {
-    return this.freeBlocks * 8 < halfOfEpoch(this.#region, this.#epoch).lengthBlocks;
+  /** An eighth of the present half, in blocks: when less is left it is time to record the epoch. */
+  get reserveBlocks(): number {
+    return halfOfEpoch(this.#region, this.#epoch).lengthBlocks / 8;
   }
 
-  /** True if an entry with so many bytes of items fits the present half. */
-  hasRoom(itemsBytes: number): boolean {
-    return entrySizeBlocks(itemsBytes) <= this.freeBlocks;
+  /** True when less than {@link reserveBlocks} are left. */
+  get isNearlyFull(): boolean {
+    return this.freeBlocks < this.reserveBlocks;
+  }
+
+  /** True if an entry with so many bytes of items fits the present half and leaves `reserveBlocks` of it free. */
+  hasRoom(itemsBytes: number, reserveBlocks = 0): boolean {
+    return entrySizeBlocks(itemsBytes) + reserveBlocks <= this.freeBlocks;
   }
 
   /**

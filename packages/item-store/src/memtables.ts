@@ -6,6 +6,9 @@
  * then do the manifest and the read cache have its items, and only then may its half of the journal be written again.
  * At most one table is frozen, so whoever needs room while one is waits for it: that is the back-pressure.
  *
+ * If the volume has no room for the frozen table, the flush is tried again until it has (see shortage.ts). An eighth of
+ * the other half of the journal is kept meanwhile for transactions that only delete, so that a full volume can be emptied.
+ *
  * Freezing happens between two groups of the commit, in the turn they share, so that every group of an epoch is
  * in that epoch's table.
  */
@@ -15,6 +18,7 @@ import { ItemTable } from "./item-table.ts";
 import type { Journal } from "./journal.ts";
 import type { StorePorts } from "./ports.ts";
 import { type Lookup, type ReadCache, UNKNOWN } from "./read-cache.ts";
+import { FLUSH_FAILURES_MAX, Shortage } from "./shortage.ts";
 import { writeSegments } from "./write-segments.ts";
 
 /** Default bytes of items in the active table from which on it is written out: 16 MiB. */
@@ -43,11 +47,13 @@ interface Frozen {
 /** The memtables of one store and their way into segments. */
 export class Memtables {
   readonly #options: MemtableOptions;
+  readonly #shortage: Shortage;
   #active: ItemTable = new ItemTable();
   #frozen: Frozen | undefined;
 
   constructor(options: MemtableOptions) {
     this.#options = options;
+    this.#shortage = new Shortage(options.ports.clock, () => options.check());
   }
 
   /** The table that committed items go into. */
@@ -75,23 +81,53 @@ export class Memtables {
     return frozenRow >= 0 ? frozen.valueAt(frozenRow) : UNKNOWN;
   }
 
-  /** Resolves when everything that is committed now is recorded. */
+  /**
+   * Resolves when everything that is committed now is recorded.
+   *
+   * @throws what a full volume says, after {@link FLUSH_FAILURES_MAX} attempts; the flush goes on all the same.
+   */
   async flush(): Promise<void> {
-    if (this.#active.rowCount > 0) await this.#flushThrough(this.#options.journal.epoch);
-    else if (this.#frozen !== undefined) await this.#frozen.recorded;
+    this.#shortage.hurry();
+    const wait = (recorded: Promise<void>): Promise<void> =>
+      this.#shortage.patiently(recorded, FLUSH_FAILURES_MAX);
+    if (this.#active.rowCount > 0) await this.#flushThrough(this.#options.journal.epoch, wait);
+    else if (this.#frozen !== undefined) await wait(this.#frozen.recorded);
   }
 
-  /** Resolves when everything that is committed now in `range` is recorded; at once if that is nothing. */
+  /**
+   * Resolves when everything that is committed now in `range` is recorded; at once if that is nothing. On a full volume it
+   * waits: nobody else may have the range before.
+   */
   async flushRange(range: KeyRange): Promise<void> {
-    if (this.#active.hasIn(range)) await this.#flushThrough(this.#options.journal.epoch);
-    else if (this.#frozen?.table.hasIn(range) === true) await this.#frozen.recorded;
+    const isInActive = this.#active.hasIn(range);
+    if (!isInActive && this.#frozen?.table.hasIn(range) !== true) return;
+    this.#shortage.hurry();
+    if (isInActive) await this.#flushThrough(this.#options.journal.epoch, (recorded) => recorded);
+    else await this.#frozen?.recorded;
   }
 
-  /** In the turn: makes an entry with so many bytes of items fit the journal, waiting for a flush if need be. */
-  async makeRoom(itemsBytes: number): Promise<void> {
-    if (this.#options.journal.hasRoom(itemsBytes)) return;
-    if (this.#frozen !== undefined) await this.#frozen.recorded;
-    this.#freeze();
+  /** The store has ended: a flush that waits for space ends with it. */
+  ended(): void {
+    this.#shortage.hurry();
+  }
+
+  /** True if an entry of such items may be written now. */
+  hasRoom(itemsBytes: number, isDeletesOnly: boolean): boolean {
+    const { journal } = this.#options;
+    const isReserveKept = this.#frozen !== undefined && !isDeletesOnly;
+    return journal.hasRoom(itemsBytes, isReserveKept ? journal.reserveBlocks : 0);
+  }
+
+  /**
+   * In the turn: makes an entry of such items fit the journal, waiting for a flush if need be.
+   *
+   * @throws what a full volume says, when the flush has failed often enough.
+   */
+  async makeRoom(itemsBytes: number, isDeletesOnly: boolean): Promise<void> {
+    while (!this.hasRoom(itemsBytes, isDeletesOnly)) {
+      if (this.#frozen !== undefined) await this.#shortage.briefly(this.#frozen.recorded);
+      else this.#freeze();
+    }
   }
 
   /** In the turn, after a group was applied: starts a flush if it is time and none is under way. */
@@ -100,11 +136,11 @@ export class Memtables {
     if (isDue && this.#frozen === undefined) this.#freeze();
   }
 
-  async #flushThrough(epoch: bigint): Promise<void> {
+  async #flushThrough(epoch: bigint, wait: (recorded: Promise<void>) => Promise<void>): Promise<void> {
     const { journal, turn } = this.#options;
     while (journal.recordedEpoch < epoch) {
       if (this.#frozen !== undefined) {
-        await this.#frozen.recorded;
+        await wait(this.#frozen.recorded);
         continue;
       }
       // Another flush, or the commit itself, may have frozen this epoch while the turn was awaited.
@@ -131,8 +167,9 @@ export class Memtables {
 
   async #record(table: ItemTable, epoch: bigint): Promise<void> {
     const { ports, journal, cache } = this.#options;
-    const segments = await writeSegments(table, ports);
-    await ports.recordSegments(segments, epoch);
+    const segments = await this.#shortage.overcome(() => writeSegments(table, ports));
+    // Tried again with the same segments: blocks that a server was told of are not given back.
+    await this.#shortage.overcome(() => ports.recordSegments(segments, epoch));
     // No await from here on: a reader sees the items in the frozen table, or in cache and manifest.
     cache.adopt(table);
     journal.recorded(epoch);

@@ -40,7 +40,11 @@ export interface StoreLease {
 
 /** The member's own free blocks. */
 export interface StoreSpace {
-  /** Takes a run of `blocks` blocks, or fewer if no such run is free, or more. */
+  /**
+   * Takes a run of `blocks` blocks, or fewer if no such run is free, or more.
+   *
+   * @throws an error with code `ERR_HOLDFAST_NO_SPACE` when there is none: the flush that wanted it is tried again.
+   */
   take(blocks: number): Promise<StoreExtent>;
   /** Gives blocks back that nothing refers to and no write is in flight to. */
   put(extent: StoreExtent): void;

@@ -98,6 +98,7 @@ export function submit(
       operations: transaction.operations,
       seqs: transaction.seqs,
       itemsBytes: transaction.itemsBytes,
+      isDeletesOnly: transaction.operations.every(({ value }) => value === undefined),
       done(error?: HoldfastError) {
         signal?.removeEventListener("abort", onAbort);
         releaseAll(transaction.held);

@@ -2,7 +2,8 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { FIRST_KEY, LAST_KEY, compareBytes, toHex } from "@holdfast/wire-format";
 import { ITEM_VALUE_BYTES_MAX, ItemTable, type TableCursor } from "../src/index.ts";
-import { SeededRandom, key } from "./world.ts";
+import { SeededRandom } from "./simulated-ports.ts";
+import { key } from "./world.ts";
 
 const WHOLE = { start: FIRST_KEY, end: LAST_KEY };
 

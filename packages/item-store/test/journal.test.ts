@@ -15,7 +15,8 @@ import {
   replayJournal,
   visitItems,
 } from "../src/index.ts";
-import { FSID, MemoryDevice, key } from "./world.ts";
+import { MemoryDevice } from "./simulated-ports.ts";
+import { FSID, key } from "./world.ts";
 
 const RID = 99n;
 const REGION = {

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { deferred } from "@holdfast/environment";
 import { ConflictError, type ItemStore, TRANSACTION_ATTEMPTS_MAX, type Transaction } from "../src/index.ts";
-import { type Member, SeededRandom, Server, fromText, key, openMember, text } from "./world.ts";
+import { SeededRandom } from "./simulated-ports.ts";
+import { type Member, Server, fromText, key, openMember, text } from "./world.ts";
 
 async function increment(store: ItemStore, name: string): Promise<void> {
   await store.transaction(async (tx) => {

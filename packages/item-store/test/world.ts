@@ -4,13 +4,10 @@
  */
 import {
   BLOCK_BYTES,
-  type BlockDevice,
   type BrokenRules,
   type Clock,
-  DeviceError,
+  HoldfastError,
   NO_BROKEN_RULES,
-  type Random,
-  type WriteOptions,
   blockOffset,
 } from "@holdfast/environment";
 import { ManifestView } from "@holdfast/compaction";
@@ -29,6 +26,7 @@ import {
   userKey,
   writeSegments,
 } from "../src/index.ts";
+import { MemoryDevice, SeededRandom, WaitingClock } from "./simulated-ports.ts";
 
 export const FSID = 0x1234n;
 export const DATASET = 7n;
@@ -51,98 +49,6 @@ export function key(name: string): Key {
   return userKey(DATASET, text(name));
 }
 
-/** Blocks in memory; writes can be watched and made to fail. */
-export class MemoryDevice implements BlockDevice {
-  readonly url = "memory:test";
-  readonly sectorBytes = BLOCK_BYTES;
-  readonly isLocal = true;
-  readonly bytes: Uint8Array;
-  /** Called before each write takes effect; what it throws fails the write, which then has no effect. */
-  onWrite: (block: bigint, bytes: Uint8Array, options: WriteOptions) => void = () => {};
-  /** Called before each read; may wait. */
-  onRead: (block: bigint) => Promise<void> | void = () => {};
-
-  constructor(sizeBytes: number) {
-    this.bytes = new Uint8Array(sizeBytes);
-  }
-
-  get sizeBytes(): bigint {
-    return BigInt(this.bytes.length);
-  }
-
-  async read(offsetBytes: bigint, into: Uint8Array): Promise<void> {
-    await this.onRead(offsetBytes / BigInt(BLOCK_BYTES));
-    await Promise.resolve();
-    into.set(this.bytes.subarray(Number(offsetBytes), Number(offsetBytes) + into.length));
-  }
-
-  async write(offsetBytes: bigint, bytes: Uint8Array, options: WriteOptions): Promise<void> {
-    await Promise.resolve();
-    try {
-      this.onWrite(offsetBytes / BigInt(BLOCK_BYTES), bytes, options);
-    } catch (cause) {
-      const facts = { device: this.url, offsetBytes, lengthBytes: bytes.length };
-      throw new DeviceError("ERR_HOLDFAST_DEVICE_WRITE", "the write failed", facts, { cause });
-    }
-    this.bytes.set(bytes, Number(offsetBytes));
-  }
-
-  async flush(): Promise<void> {}
-
-  async close(): Promise<void> {}
-}
-
-/** Time that passes only when somebody waits for it. */
-export class WaitingClock implements Clock {
-  #nowMs = 0;
-
-  now(): number {
-    return this.#nowMs;
-  }
-
-  wallMs(): number {
-    return this.#nowMs;
-  }
-
-  at(deadlineMs: number, action: () => void): () => void {
-    const handle = setImmediate(() => {
-      this.#nowMs = Math.max(this.#nowMs, deadlineMs);
-      action();
-    });
-    return () => clearImmediate(handle);
-  }
-
-  yield(): Promise<void> {
-    return new Promise((resolve) => setImmediate(resolve));
-  }
-}
-
-/** xorshift32, from a seed. */
-export class SeededRandom implements Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed | 1;
-  }
-
-  u32(): number {
-    let x = this.#state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.#state = x;
-    return x >>> 0;
-  }
-
-  u64(): bigint {
-    return (BigInt(this.u32()) << 32n) | BigInt(this.u32());
-  }
-
-  bytes(count: number): Uint8Array {
-    return Uint8Array.from({ length: count }, () => this.u32() & 0xff);
-  }
-}
-
 interface Manifest {
   readonly version: bigint;
   readonly refs: readonly SegmentRef[];
@@ -157,6 +63,12 @@ export class Server {
   readonly recordedEpochs: Map<bigint, bigint> = new Map();
   readonly evicted: Set<bigint> = new Set();
   readonly locks: Locks = new Locks();
+  /** True: nobody gets a block. */
+  isFull = false;
+  /** No run of blocks that is given out is longer. */
+  runBlocksMax = Infinity;
+  /** How often blocks were asked for. */
+  takeCount = 0;
   #free: StoreExtent[];
   #segmentCount = 0n;
   #orderCount = 0n;
@@ -166,11 +78,18 @@ export class Server {
     this.#free = [{ start: 1n, lengthBlocks: sizeBytes / BLOCK_BYTES - 1 }];
   }
 
+  /** Blocks that nobody has. */
+  get freeBlocks(): number {
+    return this.#free.reduce((sum, { lengthBlocks }) => sum + lengthBlocks, 0);
+  }
+
   take(blocks: number): StoreExtent {
+    this.takeCount += 1;
+    if (this.isFull) throw new FullForTest();
     const found = this.#free.find(({ lengthBlocks }) => lengthBlocks >= blocks) ?? this.#free[0];
-    if (found === undefined) throw new Error("the test's device is full");
+    if (found === undefined) throw new FullForTest();
     this.#free = this.#free.filter((extent) => extent !== found);
-    const lengthBlocks = Math.min(blocks, found.lengthBlocks);
+    const lengthBlocks = Math.min(blocks, found.lengthBlocks, this.runBlocksMax);
     if (lengthBlocks < found.lengthBlocks)
       this.put({
         start: found.start + BigInt(lengthBlocks),
@@ -367,6 +286,13 @@ export interface Member {
   checkCount: number;
   recordCount: number;
   refreshCount: number;
+}
+
+/** What a server says that has no blocks left. */
+export class FullForTest extends HoldfastError<"ERR_HOLDFAST_NO_SPACE", Record<string, never>> {
+  constructor() {
+    super("ERR_HOLDFAST_NO_SPACE", "retry", "the test's device is full", {});
+  }
 }
 
 export class EvictedForTest extends Error {}
