@@ -2,7 +2,7 @@
  * Blocks of this member: taken from the server a few MiB at a time, given back when too many lie idle.
  */
 import type { Extent, MemberPool } from "@holdfast/alloc-extent";
-import { invariant, type Logger } from "@holdfast/environment";
+import { type Logger, Mutex } from "@holdfast/environment";
 import {
   Command,
   EXTENTS_PER_MESSAGE,
@@ -19,7 +19,8 @@ export class MemberSpace {
   readonly #link: Pick<ServerLink, "operation">;
   readonly #log: Logger;
   #returning: Promise<void> = Promise.resolve();
-  #refilling: Promise<void> | undefined;
+  /** One asks at a time, so that none gets what another one asked for. */
+  readonly #asking: Mutex = new Mutex();
 
   constructor(pool: MemberPool, link: Pick<ServerLink, "operation">, log: Logger) {
     this.#pool = pool;
@@ -38,17 +39,7 @@ export class MemberSpace {
    * @throws {@link NoSpaceError} `ERR_HOLDFAST_NO_SPACE`.
    */
   async take(blocks: number): Promise<Extent> {
-    for (;;) {
-      const pooled = this.#pool.take(blocks);
-      if (pooled !== undefined && pooled.lengthBlocks === blocks) return pooled;
-      if (pooled !== undefined) this.#pool.put(pooled);
-      // An extent that another caller asked for may serve this one, or be gone by the time: look again.
-      if (this.#refilling !== undefined) await this.#refilling;
-      else if (!(await this.#refill(blocks))) break;
-    }
-    const rest = this.#pool.take(blocks);
-    if (rest === undefined) throw new NoSpaceError(blocks, "this member");
-    return rest;
+    return this.#takeWhole(blocks) ?? (await this.#asking.run(() => this.#askFor(blocks)));
   }
 
   /** Puts blocks back that no write of this member is under way to. */
@@ -71,21 +62,26 @@ export class MemberSpace {
     await this.#give(this.#pool.drain());
   }
 
-  /** Asks the server for one extent. False when it gave less than was wanted: the caller uses what there is. */
-  async #refill(blocks: number): Promise<boolean> {
-    const wanted = this.#pool.ask(blocks);
-    invariant(wanted > 0, "a pool that has too little asks");
-    const request = this.#request(wanted);
-    this.#refilling = request.then(nothing, nothing);
-    try {
-      const extent = await request;
-      return extent !== undefined && extent.lengthBlocks >= blocks;
-    } finally {
-      this.#refilling = undefined;
-    }
+  #takeWhole(blocks: number): Extent | undefined {
+    const pooled = this.#pool.take(blocks);
+    if (pooled === undefined || pooled.lengthBlocks === blocks) return pooled;
+    this.#pool.put(pooled);
+    return undefined;
   }
 
-  async #request(blocks: number): Promise<Extent | undefined> {
+  /** Asks the server for one extent; when it has less, what there is must do. */
+  async #askFor(blocks: number): Promise<Extent> {
+    // Who asked before may have left enough.
+    const pooled = this.#takeWhole(blocks);
+    if (pooled !== undefined) return pooled;
+    const taken = await this.#refill(blocks);
+    if (taken === undefined) throw new NoSpaceError(blocks, "this member");
+    return taken;
+  }
+
+  /** Resolves with what was wanted, or the best there is; no await between the answer and that. */
+  async #refill(wantedBlocks: number): Promise<Extent | undefined> {
+    const blocks = this.#pool.ask(wantedBlocks);
     let extent: Extent | undefined;
     try {
       const reply = await this.#link.operation(Command.takeExtent, (operation) =>
@@ -97,7 +93,7 @@ export class MemberSpace {
     } finally {
       this.#pool.answered(extent);
     }
-    return extent;
+    return this.#pool.take(wantedBlocks);
   }
 
   async #give(extents: readonly Extent[]): Promise<void> {
@@ -109,5 +105,3 @@ export class MemberSpace {
     }
   }
 }
-
-function nothing(): void {}
