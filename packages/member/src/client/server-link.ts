@@ -19,7 +19,7 @@ import {
   RequestError,
 } from "@holdfast/net-reliable";
 import { Lease } from "./lease.ts";
-import { EvictedError, OperationRefusedError, SessionRefusedError } from "../errors.ts";
+import { ClosedError, EvictedError, OperationRefusedError, SessionRefusedError } from "../errors.ts";
 import type { LockClientDriver } from "../locks/locking.ts";
 import { RECLAIM_LOCKS_MAX, ReclaimRequest } from "@holdfast/lock-protocol";
 import {
@@ -190,6 +190,7 @@ export class ServerLink {
   async farewell(): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     this.#isLeaving = true;
+    this.lease.end(new ClosedError());
     await this.#asked(COMMAND_FAREWELL, this.#session.farewell(EMPTY_BODY));
   }
 
@@ -244,7 +245,8 @@ export class ServerLink {
   #renew(answered: (isGranted: boolean) => void): void {
     this.#session.call(Command.renew, EMPTY_BODY, (error) => {
       answered(error === 0);
-      if (error === Refusal.evicted) this.#fail(new EvictedError(this.#options.rid));
+      // A new server that was told nothing of a leaving member does not know it.
+      if (error === Refusal.evicted && !this.#isLeaving) this.#fail(new EvictedError(this.#options.rid));
     });
   }
 
