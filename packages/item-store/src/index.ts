@@ -64,6 +64,7 @@ export { TableCursor, type TableRows } from "./table-cursor.ts";
 export { TRANSACTION_ATTEMPTS_MAX, TRANSACTION_READS_MAX, type Transaction } from "./transactions.ts";
 export {
   DATASET_ZONE,
+  DatasetKeys,
   USER_ITEM_TYPE,
   USER_KEY_BYTES_MAX,
   datasetOf,

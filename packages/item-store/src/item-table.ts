@@ -71,9 +71,13 @@ export class ItemTable {
     this.#count = row + 1;
   }
 
-  /** The newest row of `key`, −1 if there is none. */
-  find(key: Key): number {
-    return (this.#slots[this.#slotOf(key, hashKey(key))] as number) - 1;
+  /**
+   * The newest row of `key`, −1 if there is none.
+   *
+   * @param hash - Its {@link hashKey}; who looks into several tables makes it once.
+   */
+  find(key: Key, hash: number = hashKey(key)): number {
+    return (this.#slots[this.#slotOf(key, hash)] as number) - 1;
   }
 
   /** The key of a row: a view, true for ever. */
@@ -199,8 +203,8 @@ function grown<A extends { set(from: A): void }>(from: A, into: A): A {
   return into;
 }
 
-/** Four bytes a step, mixed as MurmurHash3 (Appleby, public domain) does. */
-function hashKey(key: Key): number {
+/** Hash of a key in every table: four bytes a step, mixed as MurmurHash3 (Appleby, public domain) does. */
+export function hashKey(key: Key): number {
   let hash = 0;
   for (let index = 0; index < KEY_BYTES; index += 4) {
     const word =

@@ -71,13 +71,13 @@ export class Memtables {
     return this.#active.sizeBytes + (this.#frozen?.table.sizeBytes ?? 0);
   }
 
-  /** The newest unrecorded version of `key`. */
-  find(key: Key): Lookup {
-    const row = this.#active.find(key);
+  /** The newest unrecorded version of `key`, whose hash is `hash`. */
+  find(key: Key, hash: number): Lookup {
+    const row = this.#active.find(key, hash);
     if (row >= 0) return this.#active.valueAt(row);
     const frozen = this.#frozen?.table;
     if (frozen === undefined) return UNKNOWN;
-    const frozenRow = frozen.find(key);
+    const frozenRow = frozen.find(key, hash);
     return frozenRow >= 0 ? frozen.valueAt(frozenRow) : UNKNOWN;
   }
 

@@ -16,7 +16,7 @@
  */
 import type { Key, KeyRange } from "@holdfast/wire-format";
 import { LAST_KEY, FIRST_KEY, compareBytes } from "@holdfast/wire-format";
-import { ItemTable } from "./item-table.ts";
+import { ItemTable, hashKey } from "./item-table.ts";
 import type { CachedRange, LockRanges } from "./lock-ranges.ts";
 
 /** Default limit of the cache, 64 MiB. */
@@ -24,6 +24,9 @@ export const READ_CACHE_BYTES_MAX: number = 64 * 1024 * 1024;
 
 /** Generations looked through before a read goes to the segments; more would cost more than they save. */
 export const CACHE_GENERATIONS_MAX = 6;
+
+/** The part of the cache that one scan may fill: the rest keeps what single reads asked for. */
+const SCAN_SHARE = 1 / 4;
 
 /** Rows of a flushed memtable that are copied rather than adopted: so few do not make a generation. */
 const ADOPT_ROWS_MIN = 4096;
@@ -76,18 +79,18 @@ export class ReadCache {
     return sizeBytes;
   }
 
-  /** What is known of `key`, which lies in `range`. */
-  find(key: Key, range: CachedRange): Lookup {
+  /** What is known of `key`, which lies in `range`. @param hash - Its {@link hashKey}. */
+  find(key: Key, range: CachedRange, hash: number = hashKey(key)): Lookup {
     const validFrom = Math.max(range.validFrom, this.#floor);
     for (let index = 0; index < this.#generations.length; index += 1) {
       const { table, stamp } = this.#generations[index] as Generation;
-      const row = table.find(key);
+      const row = table.find(key, hash);
       if (row < 0 || (stamp ?? Number(table.seqAt(row))) < validFrom) continue;
       const value = table.valueAt(row);
       if (index > 1 && index === this.#generations.length - 1) this.#insert(key, value);
       return value;
     }
-    return this.#isComplete(range) ? undefined : UNKNOWN;
+    return this.isComplete(range) ? undefined : UNKNOWN;
   }
 
   /** True if a read that began at `stamp` may be kept. */
@@ -100,13 +103,25 @@ export class ReadCache {
     if (this.accepts(range, stamp)) this.#insert(key, value);
   }
 
+  /** Bytes of items that one scan may keep here. */
+  get scanBytesMax(): number {
+    return this.#bytesMax * SCAN_SHARE;
+  }
+
+  /** True if every item of a lock range is here. */
+  isComplete(range: CachedRange): boolean {
+    const oldest = this.#generations.at(-1);
+    return oldest !== undefined && range.completeFrom >= oldest.number && range.completeFrom !== Infinity;
+  }
+
   /** Keeps all items of a lock range, read as of `stamp`: whatever else is asked of it is absent. */
   addRange(
     items: readonly { readonly key: Key; readonly value: Uint8Array }[],
     range: CachedRange,
     stamp: number,
   ): void {
-    if (!this.accepts(range, stamp)) return;
+    // A cache that keeps nothing cannot tell what is absent.
+    if (this.#bytesMax === 0 || this.isComplete(range) || !this.accepts(range, stamp)) return;
     const from = this.#newest().number;
     for (const { key, value } of items) this.#insert(key, value);
     range.completeFrom = from;
@@ -137,11 +152,6 @@ export class ReadCache {
       this.#generations = [];
       this.#begin();
     }
-  }
-
-  #isComplete(range: CachedRange): boolean {
-    const oldest = this.#generations.at(-1);
-    return oldest !== undefined && range.completeFrom >= oldest.number && range.completeFrom !== Infinity;
   }
 
   #insert(key: Key, value: Uint8Array | undefined): void {

@@ -12,6 +12,7 @@
 import { StaleSegmentError } from "@holdfast/segment";
 import type { Key } from "@holdfast/wire-format";
 import { ManifestDamagedError } from "./errors.ts";
+import { hashKey } from "./item-table.ts";
 import type { CachedRange } from "./lock-ranges.ts";
 import type { Memtables } from "./memtables.ts";
 import type { StorePorts } from "./ports.ts";
@@ -69,8 +70,9 @@ export class Reads {
   }
 
   #remembered(key: Key, range: CachedRange): Lookup {
-    const fresh = this.#memtables.find(key);
-    return fresh === UNKNOWN ? this.#cache.find(key, range) : fresh;
+    const hash = hashKey(key);
+    const fresh = this.#memtables.find(key, hash);
+    return fresh === UNKNOWN ? this.#cache.find(key, range, hash) : fresh;
   }
 }
 

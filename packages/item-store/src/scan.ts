@@ -11,6 +11,7 @@
  */
 import { type PositionedCursor, mergeCursors } from "@holdfast/segment";
 import { type Key, type KeyRange, compareBytes, keyAfter, keyBefore } from "@holdfast/wire-format";
+import { ROW_BYTES } from "./item-table.ts";
 import type { CachedRange } from "./lock-ranges.ts";
 import type { Memtables } from "./memtables.ts";
 import { Page, type ScanItem } from "./page.ts";
@@ -52,6 +53,11 @@ export interface ScanSources {
   check(): void;
 }
 
+/** What one scan may still put into the read cache. */
+interface Keeping {
+  bytesLeft: number;
+}
+
 /** Pages of the items of `range`, in order. `ranges` are its lock ranges in key order. */
 export async function* scanPages(
   sources: ScanSources,
@@ -61,6 +67,7 @@ export async function* scanPages(
 ): AsyncGenerator<readonly ScanItem[]> {
   const isReverse = options.isReverse === true;
   const ordered = isReverse ? ranges.toReversed() : ranges;
+  const keeping: Keeping = { bytesLeft: sources.cache.scanBytesMax };
   let remaining = options.limit ?? Infinity;
   let prefetched = 0;
   for (let index = 0; index < ordered.length && remaining > 0; index += 1) {
@@ -68,7 +75,10 @@ export async function* scanPages(
     prefetch(sources, ordered.slice(Math.max(prefetched, index + 1), to));
     prefetched = Math.max(prefetched, to);
     const part = ordered[index] as CachedRange;
-    for await (const page of scanLockRange(sources, range, part, { ...options, limit: remaining })) {
+    for await (const page of scanLockRange({ ...sources, keeping }, range, part, {
+      ...options,
+      limit: remaining,
+    })) {
       remaining -= page.length;
       yield page;
     }
@@ -90,7 +100,7 @@ function prefetch({ ports }: ScanSources, ranges: readonly CachedRange[]): void 
 }
 
 async function* scanLockRange(
-  sources: ScanSources,
+  sources: ScanSources & { readonly keeping: Keeping },
   wanted: KeyRange,
   part: CachedRange,
   options: ScanOptions & { readonly limit: number },
@@ -115,7 +125,7 @@ async function* scanLockRange(
         const page = await readPage(cursor, ports, Math.min(remaining, options.pageItemsMax ?? Infinity));
         sources.check();
         if (isFirst && !ports.lease.isValid) break;
-        if (isFirst && page.isLast && isWhole(left, part.range)) cache.addRange(page.items, part, stamp);
+        if (isFirst && page.isLast && isWhole(left, part.range)) keep(sources, page, part, stamp);
         if (isHeld) hold.release();
         isHeld = false;
         isFirst = false;
@@ -137,6 +147,22 @@ async function* scanLockRange(
       if (isHeld) hold.release();
     }
   }
+}
+
+/**
+ * Remembers a whole lock range until the scan has filled its share of the cache. What is known already counts, so that
+ * a scan that is repeated does not fill share after share.
+ */
+function keep(
+  { cache, keeping }: { readonly cache: ReadCache; readonly keeping: Keeping },
+  page: Page,
+  part: CachedRange,
+  stamp: number,
+): void {
+  const sizeBytes = page.sizeBytes + page.items.length * ROW_BYTES;
+  if (sizeBytes > keeping.bytesLeft) return;
+  keeping.bytesLeft -= sizeBytes;
+  cache.addRange(page.items, part, stamp);
 }
 
 /** A cursor over everything there is in `range` now. The captured state is whole before the first await. */

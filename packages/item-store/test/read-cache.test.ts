@@ -119,3 +119,23 @@ test("a cache of no bytes keeps nothing", () => {
 
   expect(cache.find(key("a"), range)).toBe(UNKNOWN);
 });
+
+test("a range that is known whole is not kept a second time", () => {
+  const { cache, ranges } = setUp();
+  const range = ranges.of(key("a"));
+  const items = Array.from({ length: 100 }, (_, n) => ({ key: key(`a${n}`), value: text("1") }));
+  cache.addRange(items, range, cache.stamp);
+  const { sizeBytes } = cache;
+
+  cache.addRange(items, range, cache.stamp);
+
+  expect(cache.sizeBytes).toBe(sizeBytes);
+});
+
+test("a cache that keeps nothing does not take a range that was read whole for known", () => {
+  const { cache, ranges } = setUp(0);
+  const range = ranges.of(key("a"));
+  cache.addRange([{ key: key("a1"), value: text("1") }], range, cache.stamp);
+
+  expect(cache.find(key("a1"), range)).toBe(UNKNOWN);
+});

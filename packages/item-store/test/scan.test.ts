@@ -147,3 +147,20 @@ test("a consumer that stops early leaves no lock behind", async () => {
     ["a2", "1"],
   ]);
 });
+
+test("a scan does not push out of the cache what single reads asked for", async () => {
+  const server = new Server();
+  const writer = openMember(server, 11n, { halfBlocks: 1024 });
+  const value = new Uint8Array(500);
+  const letters = "abcdefghijklmnopqrst".split("");
+  for (const letter of letters)
+    await writer.store.transact(Array.from({ length: 40 }, (_, n) => ({ key: key(`${letter}${n}`), value })));
+  await writer.store.flush();
+  const { store } = openMember(server, 12n, { readCacheBytesMax: 300_000, blockCacheBytesMax: 0 });
+  for (let n = 0; n < 40; n += 1) await store.get(key(`a${n}`));
+
+  for (let round = 0; round < 3; round += 1) expect(await contents(store, WHOLE)).toHaveLength(800);
+
+  expect(store.stats().readCacheBytes).toBeLessThan(200_000);
+  for (let n = 0; n < 40; n += 1) expect(store.tryGet(key(`a${n}`))).toEqual({ value });
+});

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { compareBytes } from "@holdfast/wire-format";
 import {
+  DatasetKeys,
   KeyTooLongError,
   LockRanges,
   datasetOf,
@@ -86,4 +87,29 @@ test("a range that leaves its dataset is refused", () => {
   const end = userKey(4n, Uint8Array.of(1));
 
   expect(() => new LockRanges(() => 1).within({ start, end })).toThrow("one dataset");
+});
+
+test("text stands for its UTF-8 in a key, and a key of bytes is the same as that of the dataset's", () => {
+  const keys = new DatasetKeys(0x0102_0304_0506_0708n);
+  const expected = (bytes: Uint8Array): Uint8Array =>
+    Uint8Array.of(2, 1, 2, 3, 4, 5, 6, 7, 8, 1, ...bytes, ...new Uint8Array(21 - bytes.length), bytes.length);
+
+  fc.assert(
+    fc.property(fc.string({ unit: "grapheme", minLength: 1, maxLength: 5 }), (name) => {
+      const bytes = new TextEncoder().encode(name);
+      fc.pre(bytes.length <= 21);
+      expect(keys.key(name)).toEqual(expected(bytes));
+      expect(keys.key(bytes)).toEqual(expected(bytes));
+    }),
+  );
+});
+
+test("text that is empty or takes more than 21 bytes of UTF-8 is refused by name, with its length in bytes", () => {
+  const keys = new DatasetKeys(1n);
+
+  expect(() => keys.key("")).toThrow(KeyTooLongError);
+  expect(() => keys.key("x".repeat(22))).toThrow(KeyTooLongError);
+  expect(() => keys.key("ü".repeat(11))).toThrow("this one has 22");
+  expect(() => keys.key("ü".repeat(30))).toThrow("this one has 60");
+  expect(userKeyBytes(keys.key("ü".repeat(10)))).toHaveLength(20);
 });

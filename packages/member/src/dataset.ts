@@ -4,11 +4,11 @@
  * Keys and values are bytes; text stands for its UTF-8. The catalog of datasets is itself a dataset, number 0.
  */
 import {
+  DatasetKeys,
   type ItemStore,
   datasetRange,
   prefixRange,
   type Transaction,
-  userKey,
   userKeyBytes,
 } from "@holdfast/item-store";
 import { HoldfastError, utf8 } from "@holdfast/environment";
@@ -80,12 +80,14 @@ export const MAIN_DATASET = 1n;
 export class Dataset {
   readonly name: string;
   readonly #id: bigint;
+  readonly #keys: DatasetKeys;
   readonly #store: ItemStore;
 
   constructor(store: ItemStore, name: string, id: bigint) {
     this.#store = store;
     this.name = name;
     this.#id = id;
+    this.#keys = new DatasetKeys(id);
   }
 
   /**
@@ -94,12 +96,12 @@ export class Dataset {
    * @throws {@link KeyTooLongError} `ERR_HOLDFAST_KEY_TOO_LONG` when the key is empty or has more than 21 bytes.
    */
   get(key: Bytes, signal?: AbortSignal): Promise<Uint8Array | undefined> {
-    return this.#store.get(this.#key(key), signal);
+    return this.#store.get(this.#keys.key(key), signal);
   }
 
   /** What {@link get} would give, if it can be told at once from what is cached here; undefined if not. */
   tryGet(key: Bytes): { readonly value: Uint8Array | undefined } | undefined {
-    return this.#store.tryGet(this.#key(key));
+    return this.#store.tryGet(this.#keys.key(key));
   }
 
   /** Puts one value; resolves when it is durable and no fail-over can lose it. */
@@ -115,7 +117,9 @@ export class Dataset {
   /** Makes all changes at once, or none. */
   batch(changes: readonly Change[], signal?: AbortSignal): Promise<void> {
     const operations = changes.map(({ key, value }) =>
-      value === undefined ? { key: this.#key(key) } : { key: this.#key(key), value: bytesOf(value) },
+      value === undefined
+        ? { key: this.#keys.key(key) }
+        : { key: this.#keys.key(key), value: bytesOf(value) },
     );
     return this.#store.transact(operations, signal);
   }
@@ -129,9 +133,9 @@ export class Dataset {
   transaction<T>(run: (transaction: DatasetTransaction) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.#store.transaction((inner: Transaction) => {
       const outer: DatasetTransaction = {
-        get: (key) => inner.get(this.#key(key)),
-        put: (key, value) => inner.put(this.#key(key), bytesOf(value)),
-        delete: (key) => inner.del(this.#key(key)),
+        get: (key) => inner.get(this.#keys.key(key)),
+        put: (key, value) => inner.put(this.#keys.key(key), bytesOf(value)),
+        delete: (key) => inner.del(this.#keys.key(key)),
       };
       return run(outer);
     }, signal);
@@ -157,10 +161,6 @@ export class Dataset {
     for await (const page of this.pages(options)) yield* page;
   }
 
-  #key(key: Bytes): Key {
-    return userKey(this.#id, bytesOf(key));
-  }
-
   #range({ from, to, prefix }: ScanOptions): KeyRange | undefined {
     let { start, end } = datasetRange(this.#id);
     const narrow = (low: Key | undefined, high: Key | undefined): void => {
@@ -171,8 +171,8 @@ export class Dataset {
       const named = prefixRange(this.#id, bytesOf(prefix));
       narrow(named.start, named.end);
     }
-    if (from !== undefined) narrow(userKey(this.#id, bytesOf(from)), undefined);
-    if (to !== undefined) narrow(undefined, userKey(this.#id, bytesOf(to)));
+    if (from !== undefined) narrow(this.#keys.key(from), undefined);
+    if (to !== undefined) narrow(undefined, this.#keys.key(to));
     return compareBytes(start, end) <= 0 ? { start, end } : undefined;
   }
 }
