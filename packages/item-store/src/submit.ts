@@ -12,12 +12,6 @@ import { itemSizeBytes } from "./journal-format.ts";
 import type { CachedRange } from "./lock-ranges.ts";
 import type { StoreLockHold, StoreLocks } from "./ports.ts";
 
-/** One lock that a transaction needs. */
-export interface WantedLock {
-  readonly range: CachedRange;
-  readonly mode: LockMode;
-}
-
 /** The locks that a transaction holds. */
 export type HeldLocks = ReadonlyMap<CachedRange, StoreLockHold>;
 

@@ -40,7 +40,7 @@ export function struct<V>(name: string, layout: { readonly [K in keyof V]-?: Fie
   const signature = `${name}{${entries.map(([key, field]) => `${key}:${field.kind}`).join(",")}}`;
   const rows = placed.map(
     ({ key, field, offset }) =>
-      `${String(offset).padStart(6)}${String(field.sizeBytes).padStart(6)}  ${key} (${field.kind.split("{")[0]})`,
+      `${String(offset).padStart(6)}${String(field.sizeBytes).padStart(6)}  ${key} (${field.kind.replace(/\{.*\}/, "")})`,
   );
   return {
     name,

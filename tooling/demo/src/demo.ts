@@ -18,7 +18,7 @@ const BATCHES_IN_FLIGHT = 4;
 /** Tells one line of the story. */
 export type Tell = (line: string) => void;
 
-/** Runs the story in an empty directory; resolves with the number of records that came back different. */
+/** Runs the story in an empty directory; resolves with the number of things that went wrong. */
 export async function runDemo(directory: string, tell: Tell): Promise<number> {
   const url = join(directory, "volume.hf");
   const records = await loadCities();
@@ -75,9 +75,9 @@ async function tellStory(
       ? `verified  all ${records.length} records read back through ${reader.name}: equal, in order, none missing, none added`
       : `FAILED    ${different} records differ from what was imported`,
   );
-  for (const member of [writer, reader])
-    tell(`stop      ${member.name} left in order, exit code ${await member.stop()}`);
-  return different;
+  const codes = [await writer.stop(), await reader.stop()];
+  tell(`stop      ${writer.name} and ${reader.name} ended on SIGTERM with exit codes ${codes.join(" and ")}`);
+  return different + codes.filter((code) => code !== 0).length;
 }
 
 /** The member that serves now, by asking one of them. */

@@ -5,8 +5,8 @@ import { runDemo } from "./demo.ts";
 
 const directory = await mkdtemp(join(tmpdir(), "holdfast-demo-"));
 try {
-  const different = await runDemo(directory, (line) => process.stdout.write(`${line}\n`));
-  process.exitCode = different === 0 ? 0 : 1;
+  const failures = await runDemo(directory, (line) => process.stdout.write(`${line}\n`));
+  process.exitCode = failures === 0 ? 0 : 1;
 } finally {
   await rm(directory, { recursive: true, force: true });
 }
