@@ -28,7 +28,7 @@ export interface CompactionWorkerOptions {
   readonly fsid: bigint;
   readonly rid: bigint;
   readonly clock: Clock;
-  readonly link: ServerLink;
+  readonly link: Pick<ServerLink, "operation" | "term">;
   readonly log: Logger;
 }
 

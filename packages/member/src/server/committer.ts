@@ -3,8 +3,8 @@
  * flight are made together behind it and become durable with the next one. Nobody is answered before the record that
  * holds his change has passed its check (architecture 4).
  *
- * A change that fails is undone and fails alone; so does one that leaves a state which no record can hold. A commit
- * that fails ends the server's role for good: its outcome is unknown, and only the next server can say.
+ * A change that fails is undone and fails alone; so does one that no commit could hold. A commit that fails ends the
+ * server's role for good: its outcome is unknown, and only the next server can say.
  */
 import { type BrokenRules, type Deferred, deferred, type Logger, Mutex } from "@holdfast/environment";
 import type { Leadership } from "@holdfast/quorum";
@@ -54,8 +54,8 @@ export class Committer {
   /**
    * Makes a change and resolves when it is committed.
    *
-   * @throws what `change` throws, after undoing it; RangeError, after undoing it, when the state does not fit a record;
-   * or the error that ended the server's role.
+   * @throws what `change` throws, or {@link VolumeTrees.checkFits} after it, with the change undone; or the error that
+   * ended the server's role.
    */
   async mutate<T>(change: (trees: VolumeTrees) => Promise<T>): Promise<T> {
     const { trees, brokenRules } = this.#options;
@@ -65,7 +65,7 @@ export class Committer {
       const before = trees.snapshot();
       try {
         const made = await change(trees);
-        trees.checkState();
+        trees.checkFits();
         return made;
       } catch (error) {
         trees.restore(before);

@@ -4,7 +4,8 @@
  *   1. A record says that it is evicted. From here on no journal write of it can be acknowledged: its check
  *      reads that record, or its write was on the device before the journal is read below.
  *   2. Its journal is read, and what no segment holds yet is written as level-0 segments.
- *   3. One commit records those segments, quarantines every block it could write to, and removes it.
+ *   3. Every block it could write to goes into quarantine; the commit that ends this records those segments, and
+ *      removes the member.
  *   4. Its locks go on.
  *
  * Each step may be repeated by another server after any death: step 1 leaves the mark that step 2 starts from. At one
@@ -17,7 +18,7 @@ import type { SegmentRef } from "@holdfast/segment";
 import type { StoredExtent } from "../volume/volume-state.ts";
 import type { Committer } from "./committer.ts";
 import { Deadlines } from "./deadlines.ts";
-import type { MemberRecord } from "./member-records.ts";
+import { GRANTS_PER_COMMIT, type MemberRecord } from "./member-records.ts";
 import { NoSpaceError } from "./volume-trees.ts";
 
 /** What evictions need. */
@@ -102,6 +103,7 @@ export class Evictions {
     if (record !== undefined) {
       const replayed = await this.#replay(rid, record);
       if (replayed === undefined) return this.#retries.arm(rid, RETRY_MS);
+      await this.#quarantineGrants(rid);
       await this.#remove(rid, record, replayed);
       const { itemCount, segments } = replayed;
       log.warn(
@@ -170,6 +172,22 @@ export class Evictions {
     });
   }
 
+  /** A member may hold more extents than one commit should touch. */
+  async #quarantineGrants(rid: bigint): Promise<void> {
+    const { committer, term } = this.#options;
+    let isMore = true;
+    while (isMore) {
+      isMore = await committer.mutate(async (trees) => {
+        const held = await trees.members.grants(rid);
+        for (const extent of held.slice(0, GRANTS_PER_COMMIT)) {
+          await trees.members.revoke(rid, extent);
+          await trees.quarantine(extent, rid, term);
+        }
+        return held.length > GRANTS_PER_COMMIT;
+      });
+    }
+  }
+
   #remove(rid: bigint, record: MemberRecord, { segments, unused }: Replayed): Promise<void> {
     const { committer, rid: server, term } = this.#options;
     return committer.mutate(async (trees) => {
@@ -182,9 +200,8 @@ export class Evictions {
         await trees.free.add(extent);
       }
       if (segments.length > 0) trees.amend({ manifestVersion: trees.state.manifestVersion + 1n });
-      const held = await trees.members.grants(rid);
       const { first, second } = record.journal;
-      for (const extent of [...held, first, second]) await trees.quarantine(extent, rid, term);
+      for (const extent of [first, second]) await trees.quarantine(extent, rid, term);
       await trees.members.remove(rid);
     });
   }

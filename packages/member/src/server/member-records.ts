@@ -46,6 +46,9 @@ export const MemberRecord: StructCodec<MemberRecord> = struct("MemberRecord", {
   name: text(NAME_BYTES_MAX),
 });
 
+/** Grants that one change touches at most when all of a member's are to go: each may change several leaves of other trees. */
+export const GRANTS_PER_COMMIT = 32;
+
 /** A member that gives, or records, what it was never granted. */
 export class NotGrantedError extends HoldfastError<
   "ERR_HOLDFAST_NOT_GRANTED",

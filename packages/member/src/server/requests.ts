@@ -29,7 +29,7 @@ import {
 import type { VolumeSizes } from "../volume/sizes.ts";
 import type { Committer } from "./committer.ts";
 import type { Compactor } from "./compactor.ts";
-import type { MemberRecord } from "./member-records.ts";
+import { GRANTS_PER_COMMIT, type MemberRecord } from "./member-records.ts";
 import { RefusedError } from "./refusals.ts";
 import { NoSpaceError, type VolumeTrees } from "./volume-trees.ts";
 
@@ -183,19 +183,11 @@ export class Requests {
 
   /** A member leaves: it has drained, so all it held is free. One that is being evicted is not asked any more. */
   async farewell(rid: bigint): Promise<Uint8Array> {
-    const isNews = await this.#options.committer.mutate(async (trees) => {
-      const record = await trees.members.get(rid);
-      // An earlier server did it and its answer was lost.
-      if (record === undefined) return false;
-      if (record.isEvicted) throw new RefusedError(Refusal.evicted, "the member was evicted");
-      for (const extent of await trees.members.grants(rid)) await trees.free.add(extent);
-      await trees.free.add(record.journal.first);
-      await trees.free.add(record.journal.second);
-      await trees.members.remove(rid);
-      return true;
-    });
-    const { log, leadership } = this.#options;
-    if (isNews) log.info({ event: "member.left", rid, term: leadership.term }, "a member left");
+    const { committer, log, leadership } = this.#options;
+    let left: "some" | "nothing" | "unknown" = "some";
+    while (left === "some") left = await committer.mutate((trees) => forgetSome(trees, rid));
+    // Where it is unknown, an earlier server did it and its answer was lost.
+    if (left === "nothing") log.info({ event: "member.left", rid, term: leadership.term }, "a member left");
     return EMPTY_BODY;
   }
 
@@ -262,6 +254,23 @@ async function livingMember(trees: VolumeTrees, rid: bigint): Promise<MemberReco
   const record = await trees.members.living(rid);
   if (record === undefined) throw new RefusedError(Refusal.evicted, "the asker is no member");
   return record;
+}
+
+/** Frees what a member held, as much as one change should touch, and removes its record with the last of it. */
+async function forgetSome(trees: VolumeTrees, rid: bigint): Promise<"some" | "nothing" | "unknown"> {
+  const record = await trees.members.get(rid);
+  if (record === undefined) return "unknown";
+  if (record.isEvicted) throw new RefusedError(Refusal.evicted, "the member was evicted");
+  const held = await trees.members.grants(rid);
+  for (const extent of held.slice(0, GRANTS_PER_COMMIT)) {
+    await trees.members.revoke(rid, extent);
+    await trees.free.add(extent);
+  }
+  if (held.length > GRANTS_PER_COMMIT) return "some";
+  await trees.free.add(record.journal.first);
+  await trees.free.add(record.journal.second);
+  await trees.members.remove(rid);
+  return "nothing";
 }
 
 /** What a faulty member may not bring into the manifest: others would fail on it. */

@@ -59,6 +59,9 @@ export class NoSpaceError extends HoldfastError<"ERR_HOLDFAST_NO_SPACE", { reado
 /** Nodes kept in memory over all trees of a server, about 4 KiB each. */
 const NODE_CACHE_COUNT = 4096;
 
+/** Nodes that taking the next grant may change, beside those that have changed already. */
+const GRANT_AHEAD_NODES = 8;
+
 /** Blocks kept for the last commit of a server: more than what giving extents back can dirty. */
 const RESIGNING_BLOCKS = 24;
 
@@ -116,9 +119,16 @@ export class VolumeTrees {
     this.#isStateDirty = true;
   }
 
-  /** @throws RangeError when the state does not fit a record. */
-  checkState(): void {
+  /**
+   * Makes sure that a commit could hold what has changed.
+   *
+   * @throws RangeError when the state does not fit a record.
+   * @throws {@link NoSpaceError} `ERR_HOLDFAST_NO_SPACE` when more nodes have changed than blocks are granted for them.
+   */
+  checkFits(): void {
     if (this.#isStateDirty) VolumeState.encode(this.#state);
+    const needed = this.#dirtyNodes + GRANT_AHEAD_NODES;
+    if (needed > this.#metadata.availableBlocks) throw new NoSpaceError(needed, "the metadata of one change");
   }
 
   /** True if a commit has something to write. */
