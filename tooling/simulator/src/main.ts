@@ -3,6 +3,8 @@
  * The `simulate` command: many runs of a whole cluster in a deterministic world.
  */
 import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import { formatHistory } from "./judge/history-text.ts";
 import { BREAKABLE_RULES } from "./scenario/broken-rules.ts";
 import { MemberCluster } from "./scenario/cluster-member.ts";
@@ -14,6 +16,7 @@ import {
 } from "./scenario/command-line.ts";
 import type { ScenarioResult } from "./scenario/run-scenario.ts";
 import { runSeeds, type SeedsResult } from "./scenario/run-seeds.ts";
+import { runSeedsInParallel } from "./scenario/seed-pool.ts";
 import { describeFacts, type LogLine } from "./world/ports.ts";
 
 const PROGRESS_MS = 2000;
@@ -28,7 +31,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (parsed.isListWanted) {
       return print(BREAKABLE_RULES.map(({ name, omission }) => `${name}: ${omission}\n`).join(""));
     }
-    return await simulate(parsed);
+    return await simulate(parsed, args);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     process.stderr.write(`${error.message}\n\n${USAGE}`);
@@ -41,22 +44,41 @@ function print(text: string): number {
   return 0;
 }
 
-async function simulate(parsed: SimulateArguments): Promise<number> {
-  const startedMs = performance.now();
-  let toldMs = startedMs;
-  const result = await runSeeds({
+/** Runs the seeds: in processes of their own, if there is more than one and nobody wants to hear each line of a log. */
+function run(
+  parsed: SimulateArguments,
+  args: readonly string[],
+  onProgress: (seedCount: number, eventCount: number) => void,
+): Promise<SeedsResult> {
+  const { seedCount, isVerbose, jobCount = availableParallelism() } = parsed;
+  if (seedCount > 1 && jobCount > 1 && !isVerbose) {
+    return runSeedsInParallel({
+      arguments: parsed,
+      jobCount: Math.min(jobCount, seedCount),
+      workerPath: fileURLToPath(new URL("seed-worker.js", import.meta.url)),
+      workerArguments: args,
+      onProgress,
+    });
+  }
+  return runSeeds({
     arguments: parsed,
     makeCluster: () => new MemberCluster(),
-    onLog: parsed.isVerbose ? printLog : undefined,
-    onProgress: (seedCount, eventCount) => {
-      const nowMs = performance.now();
-      if (parsed.isJson || nowMs - toldMs < PROGRESS_MS) return;
-      toldMs = nowMs;
-      const speed = Math.round((eventCount / (nowMs - startedMs)) * 1000);
-      process.stderr.write(
-        `${seedCount} of ${parsed.seedCount} seeds, ${eventCount} events, ${speed} events/s\n`,
-      );
-    },
+    onLog: isVerbose ? printLog : undefined,
+    onProgress,
+  });
+}
+
+async function simulate(parsed: SimulateArguments, args: readonly string[]): Promise<number> {
+  const startedMs = performance.now();
+  let toldMs = startedMs;
+  const result = await run(parsed, args, (seedCount, eventCount) => {
+    const nowMs = performance.now();
+    if (parsed.isJson || nowMs - toldMs < PROGRESS_MS) return;
+    toldMs = nowMs;
+    const speed = Math.round((eventCount / (nowMs - startedMs)) * 1000);
+    process.stderr.write(
+      `${seedCount} of ${parsed.seedCount} seeds, ${eventCount} events, ${speed} events/s\n`,
+    );
   });
   const seconds = (performance.now() - startedMs) / 1000;
   const { last } = result;

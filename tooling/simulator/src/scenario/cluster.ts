@@ -3,8 +3,10 @@
  */
 import type { BrokenRules } from "@holdfast/environment";
 import type { LandingJudge } from "../world/landings.ts";
+import type { Medium } from "../world/medium.ts";
 import type { SimulatedPorts } from "../world/ports.ts";
 import type { SimulatedProcess } from "../world/process.ts";
+import type { RandomStream } from "../world/random-stream.ts";
 import type { Counters } from "./counters.ts";
 
 /** One write of a transaction; without a value it deletes. */
@@ -48,6 +50,18 @@ export interface OpenOptions {
   readonly onLost: (error: unknown) => void;
 }
 
+/** What a cluster may use of the world it lives in, for judging and for drawing what the seed decides. */
+export interface ClusterWorld {
+  /** For events worth counting. */
+  readonly counters: Counters;
+  /** Chance for the volume alone. */
+  readonly random: RandomStream;
+  /** The bytes of the device, past all ports. */
+  readonly medium: Medium;
+  /** Told at once what is wrong with the whole. */
+  readonly complain: (message: string) => void;
+}
+
 /** A cluster that a scenario can put to the test. One object serves one run. */
 export interface Cluster {
   /** Bytes of the device that it wants. */
@@ -57,8 +71,8 @@ export interface Cluster {
   open(options: OpenOptions): Promise<ClusterMember>;
   /** Judges each write that lands on the device. */
   readonly judgeLanding?: LandingJudge;
-  /** Asked once everything is quiet: what is wrong with the whole, one complaint each. */
+  /** Asked once everything is quiet and everybody has left: what is wrong with the whole, one complaint each. */
   inspect?(): readonly string[];
-  /** Given once before the run, for events worth counting. */
-  useCounters?(counters: Counters): void;
+  /** Given once before the run. */
+  useWorld?(world: ClusterWorld): void;
 }

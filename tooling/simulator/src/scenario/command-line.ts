@@ -25,6 +25,8 @@ export interface SimulateArguments {
   readonly eventsMax: number | undefined;
   readonly chaosMs: number | undefined;
   readonly faults: readonly FaultKind[] | undefined;
+  /** Processes that share the seeds; undefined: as many as there are cores. */
+  readonly jobCount: number | undefined;
 }
 
 /** Arguments that make no sense; the command ends with status 2. */
@@ -43,8 +45,9 @@ export const USAGE: string = `simulate [options]
   --members A..B    members of a cluster, drawn by the seed (2..5)
   --break RULE      break a safety rule on purpose; several separated by commas; "list" names them
   --faults KINDS    use these kinds of fault instead of what the seed draws, e.g. crash-server,pause
-  --chaos MS        length of the chaos in virtual milliseconds (20000)
+  --chaos MS        length of the chaos in virtual milliseconds (8000)
   --events N        give a run up after N events (3000000)
+  --jobs N          spread the seeds over N processes (number of cores); the result is the same
   --history FILE    write the last history there, as JSON lines
   --json            one JSON object on standard output
   --verbose         members' logs on standard error
@@ -79,6 +82,7 @@ export function parseSimulateArguments(args: readonly string[]): SimulateArgumen
     eventsMax: values.events === undefined ? undefined : parseCount("--events", values.events, 1),
     chaosMs: values.chaos === undefined ? undefined : parseCount("--chaos", values.chaos, 0),
     faults: values.faults === undefined ? undefined : splitList(values.faults).map(knownFault),
+    jobCount: values.jobs === undefined ? undefined : parseCount("--jobs", values.jobs, 1),
   };
 }
 
@@ -90,6 +94,7 @@ interface OptionValues {
   readonly faults?: string | undefined;
   readonly chaos?: string | undefined;
   readonly events?: string | undefined;
+  readonly jobs?: string | undefined;
   readonly history?: string | undefined;
   readonly json?: boolean | undefined;
   readonly verbose?: boolean | undefined;
@@ -109,6 +114,7 @@ function readOptions(args: readonly string[]): OptionValues {
         faults: { type: "string" },
         chaos: { type: "string" },
         events: { type: "string" },
+        jobs: { type: "string" },
         history: { type: "string" },
         json: { type: "boolean" },
         verbose: { type: "boolean" },

@@ -30,6 +30,20 @@ export const FAULT_KINDS = [
   "hold-writes",
   /** What the server writes to the disk lands later, and the server is stopped meanwhile. */
   "hold-server",
+  /** A random member reaches nobody and what it writes lands later still, so that it is evicted meanwhile. */
+  "hold-member",
+  /** The server reaches nobody and what it writes lands later, while it goes on. */
+  "cut-off-server",
+  /** The server dies silently, and the first claim of a term that follows lands late: two run for one term. */
+  "race-election",
+  /** The server is cut off from the others but not from the disk, and whoever claims its succession first dies of it. */
+  "stumbling-election",
+  /** Whoever next makes a write of a drawn kind dies of it: before, after or in the middle of its landing. */
+  "crash-at-write",
+  /** Whoever next makes a write of a drawn kind is stopped, and the write lands before it goes on. */
+  "pause-at-write",
+  /** All lose power while a write of a drawn kind lands. */
+  "power-loss-at-write",
   /** The disk answers nobody for a while. */
   "stall-disk",
   /** The disk and all members lose power; what was not flushed is lost. */
@@ -63,9 +77,9 @@ export interface FaultPlanOptions {
 }
 
 const GAP_MIN_MS = 100;
-const GAP_MEAN_MS = 1200;
+const GAP_MEAN_MS = 600;
 const LASTS_MIN_MS = 30;
-const LASTS_MAX_MS = 9000;
+const LASTS_MAX_MS = 5000;
 const SWARM_PROBABILITY = 0.45;
 
 /** Draws the faults of one run, in the order of their times. */

@@ -75,6 +75,14 @@ export class Fleet {
     return this.hosts.filter((host) => host.member !== undefined);
   }
 
+  /** Calls that wait for an answer, by the process they wait for. */
+  openCalls(): string {
+    return [...this.#calls]
+      .filter(([, calls]) => calls.size > 0)
+      .map(([process, calls]) => `${calls.size} at ${process.name}`)
+      .join(", ");
+  }
+
   /** Starts a process on a host and opens a member in it. */
   start(host: Host): void {
     if (host.process !== undefined) return;

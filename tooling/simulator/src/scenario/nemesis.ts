@@ -4,6 +4,7 @@
 import type { SimulatedDisk } from "../world/disk.ts";
 import type { SimulatedNetwork } from "../world/network.ts";
 import type { SimulatedWorld } from "../world/world.ts";
+import { Ambush } from "./ambush.ts";
 import type { Counters } from "./counters.ts";
 import type { Fault } from "./fault-plan.ts";
 import type { Fleet, Host } from "./fleet.ts";
@@ -18,15 +19,29 @@ export interface NemesisOptions {
 }
 
 const DISK_ERROR_PROBABILITY = 0.01;
-const DOWN_MAX_MS = 4000;
+const DOWN_MAX_MS = 2500;
+
+/** Longer than a server waits for a silent member (2 s) or for one that should report its locks (1 s). */
+const EVICTION_MS = 3200;
+const HOLD_MEMBER_MAX_MS = 5000;
+
+/** Long enough that another server is elected meanwhile. */
+const CUT_OFF_MIN_MS = 700;
 
 /** Strikes. */
 export class Nemesis {
   readonly #options: NemesisOptions;
+  readonly #ambush: Ambush;
   #isOver = false;
 
   constructor(options: NemesisOptions) {
     this.#options = options;
+    this.#ambush = new Ambush({
+      ...options,
+      random: options.world.random("ambush"),
+      losePower: (lastsMs) => this.#losePower(lastsMs),
+      undoAfter: (ms, undo) => this.#undoAfter(ms, undo),
+    });
   }
 
   /** Arms every fault of a plan. */
@@ -85,6 +100,23 @@ export class Nemesis {
         this.#hold(server, lastsMs);
         return this.#undoAfter(Math.min(lastsMs, 50), () => this.#pause(server, lastsMs));
       }
+      case "hold-member":
+        return this.#cutOff(victim, Math.min(HOLD_MEMBER_MAX_MS, EVICTION_MS + lastsMs));
+      case "cut-off-server":
+        return this.#cutOff(await this.#server(victim), CUT_OFF_MIN_MS + lastsMs / 2);
+      case "race-election":
+        this.#ambush.delayClaim();
+        return this.#crash(await this.#server(victim), fault, true);
+      case "stumbling-election": {
+        const server = await this.#server(victim);
+        this.#isolate(server, EVICTION_MS + lastsMs / 5);
+        return this.#ambush.killClaimant(server);
+      }
+      case "crash-at-write":
+      case "pause-at-write":
+      case "power-loss-at-write":
+        if (this.#ambush.lieInWait({ ...fault, kind })) this.#crash(await this.#server(victim), fault);
+        return;
       case "stall-disk":
         return disk.stall(world.nowMs + lastsMs / 2);
       case "power-loss":
@@ -102,8 +134,7 @@ export class Nemesis {
     }
   }
 
-  #crash(host: Host, { choice, lastsMs }: Fault): void {
-    const isSilent = (choice & 0x100) !== 0;
+  #crash(host: Host, { choice, lastsMs }: Fault, isSilent: boolean = (choice & 0x100) !== 0): void {
     this.#options.fleet.kill(host, { isSilent, restartMs: Math.min(lastsMs, DOWN_MAX_MS) });
   }
 
@@ -116,6 +147,12 @@ export class Nemesis {
   #isolate(host: Host, lastsMs: number): void {
     this.#options.network.partition([[host.name], this.#others(host)]);
     this.#undoAfter(lastsMs, () => this.#unblock(host));
+  }
+
+  /** Nobody hears of it, and nothing it writes is seen, until the links open and a little later the writes land. */
+  #cutOff(host: Host, lastsMs: number): void {
+    this.#hold(host, lastsMs);
+    this.#isolate(host, lastsMs);
   }
 
   #split(choice: number, lastsMs: number): void {

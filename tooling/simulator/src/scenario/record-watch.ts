@@ -2,72 +2,108 @@
  * Watches the commit records of a volume as they land: they form one chain.
  *
  * That (term, seq) is on the device proves that (term, seq − 1) was committed: a server writes the next record only
- * after the check of the one before. What a winner adopted is taken from its log, so nothing in the members has to
- * help the judge.
+ * after the check of the one before. That (term, seq) itself is committed, and what a winner adopted, is taken from the
+ * servers' logs: they say so before they answer anybody.
  */
 import { BLOCK_BYTES, HoldfastError } from "@holdfast/environment";
-import { layoutFor, type SuperBlock } from "@holdfast/member";
-import { readRecord, type QuorumRegion } from "@holdfast/quorum";
+import { type CommitRecord, placeOf, type QuorumRegion, readRecord } from "@holdfast/quorum";
 import { BlockType, hash128, openBlock } from "@holdfast/wire-format";
 import { CommitChain } from "../judge/commit-chain.ts";
 import type { LandingWrite } from "../world/landings.ts";
 import type { Counters } from "./counters.ts";
 
+/** What a watch works with. */
+export interface RecordWatchOptions {
+  readonly region: QuorumRegion;
+  readonly counters: Counters;
+  /** Told of each record that is known to be committed, in the order of the servers' words. */
+  readonly onCommitted: (record: CommitRecord) => void;
+  /** Told what the servers' words revealed. */
+  readonly complain: (message: string) => void;
+}
+
+/** Landed records of one term that are kept until the server says that they are committed. */
+const RECORDS_KEPT = 4n;
+
 /** Judges landing commit records. */
 export class RecordWatch {
-  readonly #region: QuorumRegion;
+  readonly #options: RecordWatchOptions;
   readonly #chain = new CommitChain();
-  readonly #complaints: string[] = [];
-  readonly #counters: Counters | undefined;
+  readonly #winners = new Map<bigint, bigint>();
+  readonly #landed = new Map<bigint, Map<bigint, CommitRecord>>();
 
-  constructor(superBlock: SuperBlock, sizeBytes: bigint, counters: Counters | undefined) {
-    this.#region = { fsid: superBlock.fsid, ...layoutFor(sizeBytes, superBlock.termsMax).quorum };
-    this.#counters = counters;
-  }
-
-  /** What elections revealed. */
-  get complaints(): readonly string[] {
-    return this.#complaints;
+  constructor(options: RecordWatchOptions) {
+    this.#options = options;
   }
 
   /** Judges one landing write; pieces of torn records are nobody's record. */
   judge(write: LandingWrite): string | undefined {
-    if (write.blockCount !== 1 || write.bytes.length !== BLOCK_BYTES || !this.#isRecord(write.firstBlock)) {
-      return undefined;
-    }
+    const term = this.#termOf(write.firstBlock);
+    if (term === undefined) return undefined;
+    const winner = this.#winners.get(term);
+    if (winner === undefined || (write.rid !== undefined && write.rid !== winner))
+      return `a record of term ${term} by ${write.rid ?? "a stranger"}, which ${winner ?? "nobody"} has won`;
     const record = this.#open(write);
-    if (record === undefined) return undefined;
-    const { term, seq, writer } = record;
-    this.#counters?.add("record landed");
-    const digest = hash128(record.payload).join();
-    const complaint = this.#chain.landed({ term, seq, writer, digest });
-    return complaint ?? (seq > 1n ? this.#chain.acknowledged(term, seq - 1n) : undefined);
+    return record === undefined ? undefined : this.#judgeRecord(record);
   }
 
   /** Takes what a member logged. */
   heard(facts: object): void {
-    if (!("event" in facts) || facts.event !== "election.won") return;
-    const { term, adoptedTerm, adoptedSeq } = facts as Readonly<Record<string, unknown>>;
-    if (typeof term !== "bigint" || typeof adoptedTerm !== "bigint" || typeof adoptedSeq !== "bigint") return;
-    this.#counters?.add("term won");
-    const complaint = this.#chain.adopted({ term, fromTerm: adoptedTerm, fromSeq: adoptedSeq });
-    if (complaint !== undefined) this.#complaints.push(complaint);
+    const { event, term, seq, rid, adoptedTerm, adoptedSeq } = facts as Readonly<Record<string, unknown>>;
+    if (typeof term !== "bigint") return;
+    if (event === "commit.recorded" && typeof seq === "bigint") this.#acknowledged(term, seq);
+    // It is logged behind the opening commit and before anybody is answered.
+    if (event === "server.opened") this.#acknowledged(term, 1n);
+    if (event !== "election.won") return;
+    if (typeof rid !== "bigint" || typeof adoptedTerm !== "bigint" || typeof adoptedSeq !== "bigint") return;
+    this.#options.counters.add("term won");
+    const former = this.#winners.get(term);
+    if (former !== undefined) this.#complain(`term ${term} was won by ${former} and by ${rid}`);
+    this.#winners.set(term, rid);
+    this.#complain(this.#chain.adopted({ term, fromTerm: adoptedTerm, fromSeq: adoptedSeq }));
   }
 
-  #isRecord(block: bigint): boolean {
-    const { recordsBlock, recordsCopyBlock, termsMax } = this.#region;
-    const count = 2n * BigInt(termsMax);
-    return [recordsBlock, recordsCopyBlock].some((first) => block >= first && block < first + count);
+  #judgeRecord(record: CommitRecord): string | undefined {
+    const { term, seq, writer, payload } = record;
+    this.#options.counters.add("record landed");
+    const digest = hash128(payload).join();
+    const complaint = this.#chain.landed({ term, seq, writer, digest });
+    const ofTerm = this.#landed.get(term) ?? new Map<bigint, CommitRecord>();
+    this.#landed.set(term, ofTerm);
+    ofTerm.set(seq, { ...record, payload: payload.slice() });
+    ofTerm.delete(seq - RECORDS_KEPT);
+    return complaint ?? (seq > 1n ? this.#chain.acknowledged(term, seq - 1n) : undefined);
   }
 
-  #open(write: LandingWrite): ReturnType<typeof readRecord> {
-    const { fsid } = this.#region;
+  #acknowledged(term: bigint, seq: bigint): void {
+    this.#complain(this.#chain.acknowledged(term, seq));
+    const record = this.#landed.get(term)?.get(seq);
+    if (record !== undefined) this.#options.onCommitted(record);
+  }
+
+  #complain(complaint: string | undefined): void {
+    if (complaint !== undefined) this.#options.complain(complaint);
+  }
+
+  /** The term whose record belongs at a block. */
+  #termOf(block: bigint): bigint | undefined {
+    const { region } = this.#options;
+    const count = 2n * BigInt(region.termsMax);
+    const isRecord = [region.recordsBlock, region.recordsCopyBlock].some(
+      (first) => block >= first && block < first + count,
+    );
+    return isRecord ? placeOf(region, block).term : undefined;
+  }
+
+  #open(write: LandingWrite): CommitRecord | undefined {
+    if (write.blockCount !== 1 || write.bytes.length !== BLOCK_BYTES) return undefined;
+    const { fsid } = this.#options.region;
     try {
       return readRecord(
         openBlock(write.bytes, { fsid, address: write.firstBlock, types: [BlockType.record] }),
       );
     } catch (error) {
-      // A block that is no record of this volume: mkfs's pristine ones, for example.
+      // A block that is no record of this volume.
       if (error instanceof HoldfastError) return undefined;
       throw error;
     }

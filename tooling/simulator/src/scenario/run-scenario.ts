@@ -31,7 +31,7 @@ export interface ScenarioOptions {
   readonly brokenRules: BrokenRules;
   /** Events after which the run is given up. Default 3 million. */
   readonly eventsMax?: number;
-  /** Length of the chaos, virtual milliseconds. Default 20 000. */
+  /** Length of the chaos, virtual milliseconds. Default 8000. */
   readonly chaosMs?: number;
   /** Time that everything has to finish after the faults, virtual milliseconds. Default 60 000. */
   readonly livenessMs?: number;
@@ -59,11 +59,11 @@ export interface ScenarioResult {
 }
 
 const EVENTS_MAX = 3_000_000;
-const CHAOS_MS = 20_000;
+const CHAOS_MS = 8000;
 const LIVENESS_MS = 60_000;
 const SETUP_MS = 30_000;
-/** Longer than any write can be late. */
-const QUIET_MS = 21_000;
+/** So long after the last late write has landed the cluster is left alone. */
+const QUIET_MS = 100;
 const POLL_MS = 100;
 const VIOLATIONS_MAX = 20;
 
@@ -94,7 +94,12 @@ class Scenario {
     const counters = this.#counters;
     const onViolation = (violation: Violation): void => this.#found(violation);
     if (cluster.judgeLanding !== undefined) disk.setJudge(cluster.judgeLanding);
-    cluster.useCounters?.(counters);
+    cluster.useWorld?.({
+      counters,
+      random: world.random("volume"),
+      medium: disk.medium,
+      complain: (message) => this.#found({ type: "inspection", message }),
+    });
     const hostCount = random.between(options.membersMin, options.membersMax);
     const { brokenRules, onLog } = options;
     const base = { world, network, disk, counters };
@@ -169,7 +174,8 @@ class Scenario {
     if (!isEnded) {
       const upCount = this.#fleet.up().length;
       const message =
-        `${livenessMs} ms after the last fault ${this.#recorder.openCount} calls are open, ` +
+        `${livenessMs} ms after the last fault ${this.#recorder.openCount} calls are open ` +
+        `(${this.#fleet.openCalls()}), ` +
         `${upCount} of ${hosts.length} members are up`;
       this.#found({ type: "no-progress", message });
       return false;
@@ -198,7 +204,8 @@ class Scenario {
 
   async #finish(): Promise<void> {
     const livenessMs = this.#options.livenessMs ?? LIVENESS_MS;
-    await this.#runUntil(QUIET_MS, () => false);
+    const quietMs = this.#disk.lastLandingMs - this.#world.nowMs + QUIET_MS;
+    await this.#runUntil(quietMs, () => this.#isWrong());
     const hosts = this.#fleet.up();
     const isRead = await this.#outside(livenessMs, async () => {
       for (const [index, host] of hosts.entries()) await this.#workload.readAll(host, 10_000 + index);
@@ -222,7 +229,8 @@ class Scenario {
     for (const { processId, firstBlock, complaint } of this.#disk.landings.violations) {
       this.#found({ type: "landing", message: `${processId}, block ${firstBlock}: ${complaint}` });
     }
-    for (const message of cluster.inspect?.() ?? []) this.#found({ type: "inspection", message });
+    if (!this.#isWrong())
+      for (const message of cluster.inspect?.() ?? []) this.#found({ type: "inspection", message });
     const history = this.#counters.count("write value") > 0 ? this.#recorder.finish() : undefined;
     for (const complaint of history === undefined ? [] : checkHistory(history)) {
       this.#found(toViolation(complaint));

@@ -1,5 +1,5 @@
 /*
- * Runs seed after seed until one is bad or all are done.
+ * Runs seed after seed until one is bad or all are done: in this process, or in several.
  */
 import type { LogLine } from "../world/ports.ts";
 import type { Cluster } from "./cluster.ts";
@@ -31,28 +31,65 @@ export interface SeedsOptions {
 
 /** Runs the seeds that the arguments ask for, in order; stops after the first with a violation. */
 export async function runSeeds(options: SeedsOptions): Promise<SeedsResult> {
-  const { seedCount, firstSeed, membersMin, membersMax, brokenRules, eventsMax, chaosMs, faults } =
-    options.arguments;
-  const counters = new Counters();
-  let last: ScenarioResult | undefined;
-  let eventCount = 0;
-  let doneCount = 0;
-  while (doneCount < seedCount && (last?.violations.length ?? 0) === 0) {
-    last = await runScenario({
-      seed: firstSeed + BigInt(doneCount),
-      cluster: options.makeCluster(),
-      membersMin,
-      membersMax,
-      brokenRules,
-      faults,
-      onLog: options.onLog,
-      ...(eventsMax === undefined ? {} : { eventsMax }),
-      ...(chaosMs === undefined ? {} : { chaosMs }),
-    });
-    doneCount += 1;
-    eventCount += last.eventCount;
-    for (const [name, count] of last.counters) counters.add(name, count);
-    options.onProgress(doneCount, eventCount);
+  const tally = new Tally(options.onProgress);
+  while (tally.seedCount < options.arguments.seedCount && !tally.isBad)
+    tally.add(await runSeed(options.arguments.firstSeed + BigInt(tally.seedCount), options));
+  return tally.result();
+}
+
+/** Runs one seed as the arguments say. */
+export function runSeed(
+  seed: bigint,
+  options: Pick<SeedsOptions, "arguments" | "makeCluster" | "onLog">,
+): Promise<ScenarioResult> {
+  const { membersMin, membersMax, brokenRules, eventsMax, chaosMs, faults } = options.arguments;
+  return runScenario({
+    seed,
+    cluster: options.makeCluster(),
+    membersMin,
+    membersMax,
+    brokenRules,
+    faults,
+    onLog: options.onLog,
+    ...(eventsMax === undefined ? {} : { eventsMax }),
+    ...(chaosMs === undefined ? {} : { chaosMs }),
+  });
+}
+
+/** Adds up runs in the order of their seeds. */
+export class Tally {
+  readonly #onProgress: SeedsOptions["onProgress"];
+  readonly #counters = new Counters();
+  #last: ScenarioResult | undefined;
+  #seedCount = 0;
+  #eventCount = 0;
+
+  constructor(onProgress: SeedsOptions["onProgress"]) {
+    this.#onProgress = onProgress;
   }
-  return { seedCount: doneCount, eventCount, counters: counters.entries(), last };
+
+  /** Runs added. */
+  get seedCount(): number {
+    return this.#seedCount;
+  }
+
+  /** True once a run found something. */
+  get isBad(): boolean {
+    return this.#last !== undefined && this.#last.violations.length > 0;
+  }
+
+  /** Adds the run of the next seed. */
+  add(run: ScenarioResult): void {
+    this.#last = run;
+    this.#seedCount += 1;
+    this.#eventCount += run.eventCount;
+    for (const [name, count] of run.counters) this.#counters.add(name, count);
+    this.#onProgress(this.#seedCount, this.#eventCount);
+  }
+
+  /** What they came to. */
+  result(): SeedsResult {
+    const [seedCount, eventCount] = [this.#seedCount, this.#eventCount];
+    return { seedCount, eventCount, counters: this.#counters.entries(), last: this.#last };
+  }
 }

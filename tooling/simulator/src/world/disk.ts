@@ -5,6 +5,7 @@
  * process submitted before it was paused or killed is out of its hands: it may land at once, much later, in pieces, or
  * (of a killed process) never. Nothing a process does or suffers takes a submitted write back.
  */
+import { equalBytes } from "@holdfast/wire-format";
 import { SimulatedDevice } from "./device.ts";
 import { JudgedLandings, type LandingJudge } from "./landings.ts";
 import { Medium, SECTOR_BYTES } from "./medium.ts";
@@ -12,6 +13,7 @@ import type { SimulatedProcess } from "./process.ts";
 import type { RandomStream } from "./random-stream.ts";
 import type { SimulatedEvent } from "./event-queue.ts";
 import type { SimulatedWorld } from "./world.ts";
+import { type PendingWrite, type WriteTrap, WriteTraps } from "./write-traps.ts";
 
 /** How the disk behaves. */
 export interface DiskOptions {
@@ -28,18 +30,10 @@ export interface DiskErrors {
   readonly flush: number;
 }
 
-/** One submitted write. For devices and the disk. */
-export interface PendingWrite {
-  readonly process: SimulatedProcess;
-  readonly offset: number;
-  readonly bytes: Uint8Array;
-  readonly isDurable: boolean;
-  /** Called when all of it landed. */
-  readonly landed: () => void;
-}
-
 interface Submission {
   readonly write: PendingWrite;
+  /** True: a trap decided when it lands. */
+  readonly isSettled: boolean;
   event: SimulatedEvent;
 }
 
@@ -47,7 +41,7 @@ const BYTES_PER_MS = 500_000;
 const SLOW_PROBABILITY = 0.01;
 const SLOW_FACTOR = 30;
 const LATE_MIN_MS = 1;
-const LATE_MAX_MS = 20_000;
+const LATE_MAX_MS = 6000;
 const NO_ERRORS: DiskErrors = { read: 0, write: 0, flush: 0 };
 
 /** A disk that all processes of a world share. */
@@ -61,6 +55,7 @@ export class SimulatedDisk {
   readonly #latencyMaxMs: number;
   readonly #inFlight = new Map<SimulatedProcess, Set<Submission>>();
   readonly #holds = new Map<SimulatedProcess, number>();
+  readonly #traps: WriteTraps = new WriteTraps();
   #errors: DiskErrors = NO_ERRORS;
   #stallUntilMs = 0;
 
@@ -103,10 +98,16 @@ export class SimulatedDisk {
     this.world.note(process.name, `writes are held back until ${untilMs.toFixed(0)} ms`);
   }
 
-  /** Ends stalls, holds and errors; what was held back keeps its time. */
+  /** Waits for one write. */
+  setTrap(trap: WriteTrap): void {
+    this.#traps.set(trap);
+  }
+
+  /** Ends stalls, holds, traps and errors; what was held back keeps its time. */
   heal(): void {
     this.#stallUntilMs = 0;
     this.#holds.clear();
+    this.#traps.clear();
     this.#errors = NO_ERRORS;
   }
 
@@ -135,14 +136,27 @@ export class SimulatedDisk {
     return count;
   }
 
+  /** When the last of the writes under way lands, virtual milliseconds; now if there is none. */
+  get lastLandingMs(): number {
+    let lastMs = this.world.nowMs;
+    for (const submissions of this.#inFlight.values())
+      for (const { event } of submissions) lastMs = Math.max(lastMs, event.timeMs);
+    return lastMs;
+  }
+
   /** Submits a write; for devices only. */
   submit(write: PendingWrite): void {
-    const hold = Math.max(this.#holds.get(write.process) ?? 0, this.world.nowMs);
-    const held = hold > this.world.nowMs ? hold + this.#random.range(0, 50) : hold;
-    this.#arm(write, held - this.world.nowMs + this.latencyMs(write.bytes.length));
     const { trace } = this.world;
     trace.mix(write.offset / SECTOR_BYTES);
     trace.mixBytes(write.bytes);
+    const fate = this.#traps.meet("submitted", write);
+    if (fate?.type === "late") {
+      this.#arm(write, fate.delayMs, true);
+      return;
+    }
+    const hold = Math.max(this.#holds.get(write.process) ?? 0, this.world.nowMs);
+    const held = hold > this.world.nowMs ? hold + this.#random.range(0, 50) : hold;
+    this.#arm(write, held - this.world.nowMs + this.latencyMs(write.bytes.length));
   }
 
   /** An injected error for one request, or undefined; for devices only. */
@@ -158,12 +172,17 @@ export class SimulatedDisk {
     return Math.max(0, this.#stallUntilMs - this.world.nowMs) + base + lengthBytes / BYTES_PER_MS;
   }
 
-  #arm(write: PendingWrite, delayMs: number): void {
+  #arm(write: PendingWrite, delayMs: number, isSettled: boolean = false): void {
     const submissions = this.#inFlight.get(write.process);
     const submission: Submission = {
       write,
+      isSettled,
       event: this.world.after(delayMs, () => {
         submissions?.delete(submission);
+        if (this.#traps.meet("landing", write)?.type === "torn") {
+          this.#tear(write);
+          return;
+        }
         this.#land(write, write.offset, write.bytes);
         write.landed();
       }),
@@ -187,12 +206,27 @@ export class SimulatedDisk {
     }
   }
 
+  /** Lands some of the sectors that a write would change, not all and not none; of a single one, the beginning. */
+  #tear(write: PendingWrite): void {
+    const { offset, bytes } = write;
+    const present = new Uint8Array(bytes.length);
+    this.medium.read(offset, present);
+    const [first = 0, ...others] = this.#random.shuffle(changedSectors(bytes, present));
+    if (others.length === 0) {
+      const end = first + this.#random.between(1, SECTOR_BYTES - 1);
+      this.#land(write, offset + first, bytes.subarray(first, end));
+      return;
+    }
+    const landing = others.slice(this.#random.between(0, others.length - 1));
+    for (const at of landing) this.#land(write, offset + at, bytes.subarray(at, at + SECTOR_BYTES));
+  }
+
   /** A process stopped or died: chance decides what becomes of each write it had submitted. */
   #unleash(process: SimulatedProcess, state: "paused" | "dead"): void {
     const submissions = this.#inFlight.get(process);
     if (submissions === undefined) return;
     // A set may be changed while it is walked, but what is armed again below must not be met a second time.
-    const pending = [...submissions];
+    const pending = [...submissions].filter(({ isSettled }) => !isSettled);
     for (const submission of pending) {
       const fate = this.#random.unit();
       if (fate < 0.4) continue;
@@ -206,6 +240,16 @@ export class SimulatedDisk {
       if (state === "paused" || fate < 0.8) this.#arm(write, lateMs);
     }
   }
+}
+
+/** Where the sectors begin in which two runs of bytes differ. */
+function changedSectors(a: Uint8Array, b: Uint8Array): number[] {
+  const changed: number[] = [];
+  for (let at = 0; at < a.length; at += SECTOR_BYTES) {
+    const end = at + SECTOR_BYTES;
+    if (!equalBytes(a.subarray(at, end), b.subarray(at, end))) changed.push(at);
+  }
+  return changed;
 }
 
 /** Uniform in its logarithm: short and long waits are equally likely. */

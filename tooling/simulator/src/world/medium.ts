@@ -45,8 +45,8 @@ export class Medium {
     while (done < into.length) {
       const at = (offset + done) % BLOCK_BYTES;
       const count = Math.min(BLOCK_BYTES - at, into.length - done);
-      const page = this.#pages.get(Math.floor((offset + done) / BLOCK_BYTES));
-      into.set((page?.visible ?? ZEROS).subarray(at, at + count), done);
+      const bytes = this.#pages.get(Math.floor((offset + done) / BLOCK_BYTES))?.visible ?? ZEROS;
+      into.set(count === BLOCK_BYTES ? bytes : bytes.subarray(at, at + count), done);
       done += count;
     }
   }

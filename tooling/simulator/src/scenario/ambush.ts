@@ -1,0 +1,157 @@
+/*
+ * Faults that lie in wait for one write: see write-traps.ts.
+ */
+import type { SimulatedDisk } from "../world/disk.ts";
+import type { RandomStream } from "../world/random-stream.ts";
+import type { SimulatedWorld } from "../world/world.ts";
+import type { PendingWrite, WriteFate } from "../world/write-traps.ts";
+import type { Counters } from "./counters.ts";
+import type { Fault } from "./fault-plan.ts";
+import type { Fleet, Host } from "./fleet.ts";
+import { kindOf, WRITE_KINDS, type WriteKind } from "./write-kinds.ts";
+
+/** What an ambush works with. */
+export interface AmbushOptions {
+  readonly world: SimulatedWorld;
+  readonly disk: SimulatedDisk;
+  readonly fleet: Fleet;
+  readonly random: RandomStream;
+  readonly counters: Counters;
+  /** Everybody and the disk lose power; the members come back after at most so many milliseconds. */
+  readonly losePower: (lastsMs: number) => void;
+  readonly undoAfter: (ms: number, undo: () => void) => void;
+}
+
+/** A fault that waits for a write of some kind. */
+export interface WaitingFault extends Fault {
+  readonly kind: "crash-at-write" | "pause-at-write" | "power-loss-at-write";
+}
+
+/** A claim this late meets a term that somebody else has won meanwhile. */
+const CLAIM_DELAY_MIN_MS = 500;
+const CLAIM_DELAY_MAX_MS = 1500;
+
+const RESTART_MIN_MS = 100;
+const RESTART_MAX_MS = 1500;
+
+/** Long enough that a paused server is replaced. */
+const PAUSE_MIN_MS = 700;
+const PAUSE_MAX_MS = 4000;
+
+/** What a fault may wait for. A record is the most tender write of all, so it has two chances. */
+const AWAITED_KINDS: readonly WriteKind[] = [...WRITE_KINDS, "record"];
+
+/** A new server's first record has nothing to lose; faults strike later ones too. */
+const SKIPPED_MAX = 8;
+
+interface WantedWrite {
+  readonly kind: WriteKind;
+  /** How many such writes go by before the one. */
+  readonly skippedCount: number;
+}
+
+const NEXT_CLAIM: WantedWrite = { kind: "splitter-x", skippedCount: 0 };
+
+const UNHARMED: WriteFate = { type: "unharmed" };
+const TORN: WriteFate = { type: "torn" };
+
+/** Sets traps for writes. */
+export class Ambush {
+  readonly #options: AmbushOptions;
+
+  constructor(options: AmbushOptions) {
+    this.#options = options;
+  }
+
+  /** The next claim of a term lands when the term is somebody else's. */
+  delayClaim(): void {
+    const delayMs = this.#options.random.range(CLAIM_DELAY_MIN_MS, CLAIM_DELAY_MAX_MS);
+    this.#wait("submitted", NEXT_CLAIM, () => ({ type: "late", delayMs }));
+  }
+
+  /** Whoever claims a term next, `server` excepted, dies with its claim on the disk and nothing announced. */
+  killClaimant(server: Host): void {
+    this.#wait("landing", NEXT_CLAIM, (host) => {
+      if (host === server) return undefined;
+      this.#soon(() => this.#kill(host, true));
+      return UNHARMED;
+    });
+  }
+
+  /** Sets the trap of a fault; true if only an election makes the write it waits for. */
+  lieInWait({ kind, choice, lastsMs }: WaitingFault): boolean {
+    const awaited = AWAITED_KINDS[choice % AWAITED_KINDS.length] ?? "record";
+    const isElection = awaited === "splitter-x" || awaited === "splitter-y";
+    const wanted = { kind: awaited, skippedCount: isElection ? 0 : (choice >>> 16) % SKIPPED_MAX };
+    const variant = (choice >>> 8) % 3;
+    const isSilent = (choice & 0x1000) !== 0;
+    switch (kind) {
+      case "crash-at-write":
+        if (variant === 0) this.#wait("submitted", wanted, (host) => this.#killSoon(host, isSilent));
+        else {
+          this.#wait("landing", wanted, (host) => {
+            this.#kill(host, isSilent);
+            return variant === 1 ? TORN : UNHARMED;
+          });
+        }
+        break;
+      case "pause-at-write":
+        this.#wait("submitted", wanted, (host) => this.#pause(host, lastsMs));
+        break;
+      case "power-loss-at-write":
+        this.#wait("landing", wanted, () => {
+          this.#options.losePower(lastsMs);
+          return TORN;
+        });
+    }
+    return isElection;
+  }
+
+  #wait(
+    moment: "submitted" | "landing",
+    { kind, skippedCount }: WantedWrite,
+    spring: (host: Host, write: PendingWrite) => WriteFate | undefined,
+  ): void {
+    let toSkip = skippedCount;
+    const { disk, fleet, world, counters } = this.#options;
+    const deviceBytes = Number(disk.sizeBytes);
+    disk.setTrap({
+      moment,
+      spring: (write) => {
+        if (kindOf(write.bytes, write.offset, deviceBytes) !== kind) return undefined;
+        toSkip -= 1;
+        if (toSkip >= 0) return undefined;
+        const host = fleet.hosts.find(({ process }) => process === write.process);
+        const fate = host === undefined ? undefined : spring(host, write);
+        if (fate === undefined) return undefined;
+        world.note(write.process.name, `springs a trap with a ${kind} ${moment}, which is ${fate.type}`);
+        counters.add(`trap ${kind} ${fate.type}`);
+        return fate;
+      },
+    });
+  }
+
+  #killSoon(host: Host, isSilent: boolean): WriteFate {
+    this.#soon(() => this.#kill(host, isSilent));
+    return UNHARMED;
+  }
+
+  #kill(host: Host, isSilent: boolean): void {
+    const restartMs = this.#options.random.range(RESTART_MIN_MS, RESTART_MAX_MS);
+    this.#options.fleet.kill(host, { isSilent, restartMs });
+  }
+
+  /** Stops a process; its write lands meanwhile, and it learns of it first of all when it goes on. */
+  #pause({ process }: Host, lastsMs: number): WriteFate {
+    const { random, undoAfter } = this.#options;
+    const pauseMs = Math.min(PAUSE_MAX_MS, PAUSE_MIN_MS + lastsMs);
+    this.#soon(() => process?.pause());
+    undoAfter(pauseMs, () => process?.resume());
+    return { type: "late", delayMs: pauseMs * random.range(0.3, 0.95) };
+  }
+
+  /** After what the process does in this instant: it may be in the middle of it. */
+  #soon(action: () => void): void {
+    this.#options.world.after(0, action);
+  }
+}
