@@ -1,4 +1,4 @@
-import { type Frame, decodeFrame, frameLength } from "@holdfast/wire-format";
+import { type Frame, type FrameSpace, decodeFrame, frameLength, frameSpace } from "@holdfast/wire-format";
 import { SessionError } from "./errors.ts";
 
 /**
@@ -7,12 +7,12 @@ import { SessionError } from "./errors.ts";
  * Its memory is the length of that frame: a stranger cannot make us keep more, whatever length it announces.
  */
 export class FirstFrame {
-  readonly #bytes: Uint8Array;
+  readonly #space: FrameSpace;
   readonly #command: number;
   #length = 0;
 
   constructor(frameBytes: number, command: number) {
-    this.#bytes = new Uint8Array(frameBytes);
+    this.#space = frameSpace(new Uint8Array(frameBytes));
     this.#command = command;
   }
 
@@ -23,14 +23,15 @@ export class FirstFrame {
    * @throws FrameError when the header is damaged.
    */
   take(chunk: Uint8Array): number {
-    const taken = Math.min(chunk.length, this.#bytes.length - this.#length);
-    this.#bytes.set(chunk.subarray(0, taken), this.#length);
+    const { bytes } = this.#space;
+    const taken = Math.min(chunk.length, bytes.length - this.#length);
+    bytes.set(chunk.subarray(0, taken), this.#length);
     this.#length += taken;
-    const announced = frameLength(this.#bytes, 0, this.#length);
-    if (announced !== undefined && announced !== this.#bytes.length)
+    const announced = frameLength(this.#space, 0, this.#length);
+    if (announced !== undefined && announced !== bytes.length)
       throw new SessionError(
         "ERR_HOLDFAST_SESSION_GREETING",
-        `a frame of ${announced} bytes came where one of ${this.#bytes.length} was due`,
+        `a frame of ${announced} bytes came where one of ${bytes.length} was due`,
         announced,
       );
     return taken;
@@ -43,8 +44,9 @@ export class FirstFrame {
    * @throws FrameError when it is damaged.
    */
   frame(): Frame | undefined {
-    if (this.#length < this.#bytes.length) return undefined;
-    const frame = decodeFrame(this.#bytes);
+    const { bytes } = this.#space;
+    if (this.#length < bytes.length) return undefined;
+    const frame = decodeFrame(bytes);
     if (frame.command !== this.#command || frame.seq !== 0 || frame.flags !== 0)
       throw new SessionError(
         "ERR_HOLDFAST_SESSION_GREETING",

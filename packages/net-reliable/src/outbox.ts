@@ -4,10 +4,16 @@
  * A frame is encoded once, into the chunk it is both sent from and sent again from; an acknowledgement drops whole
  * chunks. So resending costs nothing per frame until it happens. A request may stay unanswered long after its frame
  * was acknowledged, and a new server wants its body again: its chunk is then pinned, and if too many are, the bodies
- * still wanted move out of the oldest one.
+ * still wanted move out of the oldest one. Which these are, its frames tell: a list of them would cost every request.
  */
 import { invariant } from "@holdfast/environment";
-import { FRAME_HEADER_BYTES, type FrameHeader, writeFrame } from "@holdfast/wire-format";
+import {
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+  type FrameSpace,
+  frameSpace,
+  writeFrame,
+} from "@holdfast/wire-format";
 
 /** Where the body of an unanswered request is kept: in a chunk, or in bytes of its own. */
 export interface KeptBody {
@@ -18,8 +24,7 @@ export interface KeptBody {
 }
 
 /** A run of encoded frames. */
-export interface Chunk {
-  readonly bytes: Uint8Array;
+export interface Chunk extends FrameSpace {
   /** Bytes filled. */
   end: number;
   /** Bytes given to the connection. */
@@ -28,24 +33,32 @@ export interface Chunk {
   lastSeq: number;
   /** Bodies in it that are still wanted. */
   wantedCount: number;
-  readonly wanted: KeptBody[];
 }
 
 const CHUNK_BYTES_MIN = 4 * 1024;
 const CHUNK_BYTES_MAX = 64 * 1024;
 const PINNED_MAX = 8;
-const SEQ_OFFSET = 8;
+/** Empty chunks kept for a busy session: about what is under way in one turn of the event loop. */
+const SPARE_MAX = 4;
 const LENGTH_OFFSET = 4;
+const SEQ_OFFSET = 8;
+const ID_OFFSET = 24;
 
 /** The frames of one direction of a session. */
 export class Outbox {
   readonly #chunks: Chunk[] = [];
   readonly #pinned: Set<Chunk> = new Set();
-  #spare: Chunk | undefined;
+  readonly #spares: Chunk[] = [];
+  readonly #keptOf: (id: number) => KeptBody | undefined;
   #sendingIndex = 0;
   #lastSeq = 0;
   #acknowledgedSeq = 0;
   #bytes = 0;
+
+  /** @param keptOf - Finds the unanswered request of an id. */
+  constructor(keptOf: (id: number) => KeptBody | undefined) {
+    this.#keptOf = keptOf;
+  }
 
   /** Seq of the newest frame. */
   get lastSeq(): number {
@@ -72,12 +85,12 @@ export class Outbox {
   append(header: FrameHeader, body: Uint8Array): Chunk {
     invariant(header.seq === this.#lastSeq + 1, "frames are numbered without gaps");
     const length = FRAME_HEADER_BYTES + body.length;
-    let tail = this.#chunks.at(-1);
+    let tail = this.#chunks[this.#chunks.length - 1];
     if (tail === undefined || tail.end + length > tail.bytes.length) {
       tail = this.#newChunk(length, tail);
       this.#chunks.push(tail);
     }
-    tail.end = writeFrame(tail.bytes, tail.end, header, body);
+    tail.end = writeFrame(tail, tail.end, header, body);
     tail.lastSeq = header.seq;
     this.#bytes += length;
     this.#lastSeq = header.seq;
@@ -91,7 +104,6 @@ export class Outbox {
     kept.bodyBytes = bodyBytes;
     kept.ownBody = undefined;
     chunk.wantedCount += 1;
-    chunk.wanted.push(kept);
   }
 
   /** The body is not wanted again. */
@@ -137,9 +149,8 @@ export class Outbox {
     for (const chunk of this.#chunks) chunk.sent = 0;
     const head = this.#chunks[0];
     if (head === undefined) return;
-    const view = new DataView(head.bytes.buffer, head.bytes.byteOffset, head.bytes.byteLength);
-    while (head.sent < head.end && seqAt(view, head.sent) <= this.#acknowledgedSeq)
-      head.sent += FRAME_HEADER_BYTES + view.getUint32(head.sent + LENGTH_OFFSET, true);
+    while (head.sent < head.end && counterAt(head, head.sent + SEQ_OFFSET) <= this.#acknowledgedSeq)
+      head.sent = nextFrame(head, head.sent);
   }
 
   /** Gives what is unsent to `write`, whole frames at a time, until that returns false. */
@@ -170,15 +181,19 @@ export class Outbox {
     this.#bytes = 0;
   }
 
+  /** Gives back memory that only a busy session needs. */
+  trim(): void {
+    this.#spares.length = 0;
+    const head = this.#chunks[0];
+    if (this.#chunks.length === 1 && head?.end === 0 && head.wantedCount === 0) this.#chunks.length = 0;
+  }
+
   #newChunk(length: number, tail: Chunk | undefined): Chunk {
-    if (this.#spare !== undefined && length <= this.#spare.bytes.length) {
-      const spare = this.#spare;
-      this.#spare = undefined;
-      return spare;
-    }
+    const spare = length <= CHUNK_BYTES_MAX ? this.#spares.pop() : undefined;
+    if (spare !== undefined) return spare;
     const grown = tail === undefined ? CHUNK_BYTES_MIN : Math.min(2 * tail.bytes.length, CHUNK_BYTES_MAX);
-    const bytes = new Uint8Array(Math.max(grown, length));
-    return { bytes, end: 0, sent: 0, lastSeq: 0, wantedCount: 0, wanted: [] };
+    const { bytes, view } = frameSpace(new Uint8Array(Math.max(grown, length)));
+    return { bytes, view, end: 0, sent: 0, lastSeq: 0, wantedCount: 0 };
   }
 
   #retire(chunk: Chunk): void {
@@ -189,24 +204,35 @@ export class Outbox {
     this.#pinned.add(chunk);
     if (this.#pinned.size <= PINNED_MAX) return;
     const [oldest] = this.#pinned;
-    if (oldest === undefined) return;
-    for (const kept of oldest.wanted.slice()) if (kept.chunk === oldest) this.detach(kept);
+    if (oldest !== undefined) this.#detachAll(oldest);
   }
 
-  /** Keeps one chunk of the usual size for the next need, so that a steady flow allocates none. */
+  /** Moves out every body that is still wanted; the last one lets go of the chunk, which is then emptied. */
+  #detachAll(chunk: Chunk): void {
+    for (let offset = 0; offset < chunk.end; offset = nextFrame(chunk, offset)) {
+      const kept = this.#keptOf(counterAt(chunk, offset + ID_OFFSET));
+      if (kept?.chunk === chunk) this.detach(kept);
+    }
+    invariant(chunk.wantedCount === 0, "each body wanted from a chunk is that of an unanswered request");
+  }
+
+  /** Keeps chunks of the usual size for the next need, so that a steady flow allocates none. */
   #recycle(chunk: Chunk): void {
     empty(chunk);
-    if (chunk.bytes.length === CHUNK_BYTES_MAX) this.#spare = chunk;
+    if (chunk.bytes.length === CHUNK_BYTES_MAX && this.#spares.length < SPARE_MAX) this.#spares.push(chunk);
   }
 }
 
 function empty(chunk: Chunk): void {
   chunk.end = 0;
   chunk.sent = 0;
-  chunk.wanted.length = 0;
 }
 
-function seqAt(view: DataView, offset: number): number {
-  const low = view.getUint32(offset + SEQ_OFFSET, true);
-  return view.getUint32(offset + SEQ_OFFSET + 4, true) * 2 ** 32 + low;
+/** Offset behind the frame at `offset`. */
+function nextFrame({ view }: Chunk, offset: number): number {
+  return offset + FRAME_HEADER_BYTES + view.getUint32(offset + LENGTH_OFFSET, true);
+}
+
+function counterAt({ view }: Chunk, offset: number): number {
+  return view.getUint32(offset + 4, true) * 2 ** 32 + view.getUint32(offset, true);
 }

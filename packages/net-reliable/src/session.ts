@@ -24,15 +24,15 @@ import {
 import { CALL_ABORTED, CALL_MALFORMED, COMMAND_FAREWELL, COMMAND_HEARTBEAT, RESERVED_MIN } from "./codes.ts";
 import { SessionError } from "./errors.ts";
 import { ACK_AFTER_BYTES, ACK_AFTER_FRAMES, OUTBOX_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX } from "./limits.ts";
-import { type KeptBody, Outbox } from "./outbox.ts";
+import { Outbox } from "./outbox.ts";
+import { type Done, type PendingRequest, PendingRequests } from "./pending-requests.ts";
+
+export type { Done } from "./pending-requests.ts";
 
 /** Answers a request: `error` 0 is success; called once, at any time; `body` is copied before it returns. */
 export interface Respond {
   (error: number, body: Uint8Array): void;
 }
-
-/** Takes the answer to a call; `body` is valid only during the call. */
-export type Done = (error: number, body: Uint8Array) => void;
 
 /** What a session tells its owner. */
 export interface SessionEvents {
@@ -57,25 +57,15 @@ export const DEFAULT_SESSION_LIMITS: SessionLimits = {
   outboxBytesMax: OUTBOX_BYTES_MAX,
 };
 
-interface PendingRequest extends KeptBody {
-  readonly id: number;
-  readonly command: number;
-  /** Undefined once cancelled. */
-  done: Done | undefined;
-  /** It concerns this very server: aborted, not sent again, when another one comes. */
-  readonly isBound: boolean;
-  isSent: boolean;
-}
-
 const EMPTY = new Uint8Array(0);
 
 /** One side of a session. */
 export class Session {
   readonly #events: SessionEvents;
   readonly #limits: SessionLimits;
-  readonly #outbox: Outbox = new Outbox();
-  /** Unanswered requests of this side in order of id. */
-  readonly #pending: Map<number, PendingRequest> = new Map();
+  /** Unanswered requests of this side. */
+  readonly #pending: PendingRequests = new PendingRequests();
+  readonly #outbox: Outbox = new Outbox((id) => this.#pending.get(id));
   readonly #header: {
     seq: number;
     recvSeq: number;
@@ -84,7 +74,6 @@ export class Session {
     error: number;
     flags: number;
   };
-  #nextId = 1;
   #receivedSeq = 0;
   /** The acknowledgement that travelled last, and the bytes received since. */
   #acknowledgingSeq = 0;
@@ -154,22 +143,11 @@ export class Session {
       this.#outbox.keptBytes > this.#limits.outboxBytesMax
     )
       return undefined;
-    const request: PendingRequest = {
-      chunk: undefined,
-      bodyOffset: 0,
-      bodyBytes: 0,
-      ownBody: undefined,
-      id: this.#nextId,
-      command,
-      done,
-      isBound,
-      isSent: false,
-    };
-    this.#nextId += 1;
-    this.#pending.set(request.id, request);
+    const request = this.#pending.add(command, done, isBound);
+    const { id } = request;
     if (this.#isHeld && !isBound) request.ownBody = body.slice();
     else this.#send(request, body);
-    return () => this.#cancel(request);
+    return () => this.#cancel(id);
   }
 
   /**
@@ -224,27 +202,26 @@ export class Session {
     this.#receivedSeq = 0;
     this.#acknowledged();
     this.#isHeld = true;
-    const aborted: PendingRequest[] = [];
-    for (const request of this.#pending.values()) {
+    const aborted: number[] = [];
+    for (const request of this.#pending.list()) {
       if (request.done !== undefined && !request.isBound) {
         this.#outbox.detach(request);
         request.isSent = false;
       } else {
         this.#outbox.drop(request);
-        this.#pending.delete(request.id);
-        aborted.push(request);
+        aborted.push(request.id);
       }
     }
     this.#outbox.clear();
-    for (const request of aborted) request.done?.(CALL_ABORTED, EMPTY);
+    this.#abort(aborted);
   }
 
   /** Aborts the calls that concern this server only; their late answers are dropped. */
   abortBound(): void {
-    const bound = Array.from(this.#pending.values()).filter(({ isBound }) => isBound);
-    for (const request of bound) {
-      const { done } = request;
-      this.#cancel(request);
+    const bound = this.#pending.list().filter(({ isBound }) => isBound);
+    for (const id of bound.map((request) => request.id)) {
+      const done = this.#pending.get(id)?.done;
+      this.#cancel(id);
       done?.(CALL_ABORTED, EMPTY);
     }
   }
@@ -253,7 +230,7 @@ export class Session {
   release(): void {
     if (!this.#isHeld || this.#isClosed) return;
     this.#isHeld = false;
-    for (const request of this.#pending.values()) {
+    for (const request of this.#pending.list()) {
       if (!request.isSent) this.#send(request, request.ownBody ?? EMPTY);
     }
   }
@@ -263,19 +240,26 @@ export class Session {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#reign += 1;
-    const pending = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const request of pending) request.done?.(CALL_ABORTED, EMPTY);
+    this.#abort(this.#pending.list().map(({ id }) => id));
   }
 
   /** Gives unsent frames to `write` until that returns false; a due acknowledgement goes alone if nothing else does. */
   drain(write: (bytes: Uint8Array) => boolean): void {
     this.#outbox.drain(write);
-    if (!this.#outbox.hasUnsent && this.#isAcknowledgementDue) write(this.heartbeat());
+    if (!this.#outbox.hasUnsent && this.#isAcknowledgementDue) write(this.#acknowledgement());
   }
 
-  /** A frame outside the sequence: shows that we live and acknowledges what we received. */
+  /**
+   * A frame outside the sequence: shows that we live and acknowledges what we received. It goes out when nothing
+   * else did, so the session gives back what memory only a busy one needs.
+   */
   heartbeat(): Uint8Array {
+    this.#pending.trim();
+    this.#outbox.trim();
+    return this.#acknowledgement();
+  }
+
+  #acknowledgement(): Uint8Array {
     this.#acknowledged();
     const recvSeq = this.#receivedSeq;
     return encodeFrame({ seq: 0, recvSeq, id: 0, command: COMMAND_HEARTBEAT, error: 0, flags: 0 }, EMPTY);
@@ -295,10 +279,11 @@ export class Session {
 
   #takeAnswer(frame: Frame): void {
     const request = this.#pending.get(frame.id);
-    if (request === undefined || !request.isSent) throw outOfRange("answered", frame.id, this.#nextId - 1);
-    this.#pending.delete(frame.id);
-    this.#outbox.drop(request);
-    request.done?.(frame.error, frame.body);
+    if (request === undefined || !request.isSent)
+      throw outOfRange("answered", frame.id, this.#pending.nextId - 1);
+    const { done } = request;
+    this.#remove(request);
+    done?.(frame.error, frame.body);
   }
 
   #takeRequest(frame: Frame): void {
@@ -366,10 +351,28 @@ export class Session {
   }
 
   /** A request already sent stays known, so that its answer is expected; one not yet sent is gone. */
-  #cancel(request: PendingRequest): void {
+  #cancel(id: number): void {
+    const request = this.#pending.get(id);
+    if (request === undefined) return;
     request.done = undefined;
+    if (request.isSent) this.#outbox.drop(request);
+    else this.#remove(request);
+  }
+
+  /** Goes by ids: a callback may cancel a call whose turn has not come yet, and its record is another's then. */
+  #abort(ids: readonly number[]): void {
+    for (const id of ids) {
+      const request = this.#pending.get(id);
+      if (request === undefined) continue;
+      const { done } = request;
+      this.#remove(request);
+      done?.(CALL_ABORTED, EMPTY);
+    }
+  }
+
+  #remove(request: PendingRequest): void {
     this.#outbox.drop(request);
-    if (!request.isSent) this.#pending.delete(request.id);
+    this.#pending.remove(request);
   }
 }
 

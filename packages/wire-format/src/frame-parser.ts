@@ -5,11 +5,23 @@
  * chunks is gathered, in one buffer that never exceeds the greatest frame: the verified header comes first, so
  * nothing is allocated on the word of a stranger beyond FRAME_BODY_BYTES_MAX.
  */
-import { FRAME_HEADER_BYTES, type Frame, frameLength, parseFrame } from "./frame.ts";
+import {
+  FRAME_HEADER_BYTES,
+  type Frame,
+  type FrameSpace,
+  type ReusedFrame,
+  frameLength,
+  frameSpace,
+  parseFrame,
+  reusedFrame,
+} from "./frame.ts";
+
+const EMPTY = new Uint8Array(0);
 
 /** Incremental parser of one direction of one connection. */
 export class FrameParser {
-  #rest: Uint8Array = new Uint8Array(FRAME_HEADER_BYTES);
+  readonly #frame: ReusedFrame = reusedFrame();
+  #rest: FrameSpace = frameSpace(new Uint8Array(FRAME_HEADER_BYTES));
   #restLength = 0;
   /** Length of the frame in `#rest`, 0 while its header is incomplete. */
   #frameBytes = 0;
@@ -21,8 +33,8 @@ export class FrameParser {
   }
 
   /**
-   * Takes the next bytes and calls `onFrame` for each frame they complete, in order; a frame's body is valid only
-   * during the call. Once `onFrame` has returned false, or the format was broken, all further bytes are dropped.
+   * Takes the next bytes and calls `onFrame` for each frame they complete, in order; a frame, which is one object
+   * filled anew, and its body are valid only during the call. Once `onFrame` has returned false, or the format was broken, all further bytes are dropped.
    *
    * @throws {@link FrameError} at the first byte that breaks the format.
    */
@@ -32,6 +44,8 @@ export class FrameParser {
     this.#isStopped = true;
     const offset = this.#complete(chunk, onFrame);
     this.#isStopped = offset === undefined || !this.#parseWhole(chunk, offset, onFrame);
+    // An idle connection keeps no chunk alive.
+    this.#frame.body = EMPTY;
   }
 
   /** Feeds the pending frame; gives the offset behind it, or undefined when `onFrame` wants no more. */
@@ -40,7 +54,7 @@ export class FrameParser {
     while (this.#restLength > 0 && offset < chunk.length) {
       const wanted = this.#frameBytes === 0 ? FRAME_HEADER_BYTES : this.#frameBytes;
       const taken = Math.min(wanted - this.#restLength, chunk.length - offset);
-      this.#rest.set(chunk.subarray(offset, offset + taken), this.#restLength);
+      this.#rest.bytes.set(chunk.subarray(offset, offset + taken), this.#restLength);
       this.#restLength += taken;
       offset += taken;
       if (this.#frameBytes === 0) this.#measure();
@@ -48,24 +62,26 @@ export class FrameParser {
       const length = this.#frameBytes;
       this.#restLength = 0;
       this.#frameBytes = 0;
-      if (!onFrame(parseFrame(this.#rest, 0, length))) return undefined;
+      if (!onFrame(parseFrame(this.#rest, 0, length, this.#frame))) return undefined;
     }
     return offset;
   }
 
   /** Parses the whole frames of a chunk and keeps the beginning of the next one. */
   #parseWhole(chunk: Uint8Array, start: number, onFrame: (frame: Frame) => boolean): boolean {
+    if (start === chunk.length) return true;
+    const space = frameSpace(chunk);
     let offset = start;
     while (offset < chunk.length) {
-      const length = frameLength(chunk, offset, chunk.length);
+      const length = frameLength(space, offset, chunk.length);
       if (length === undefined || offset + length > chunk.length) {
         this.#frameBytes = length ?? 0;
         this.#reserve(length ?? FRAME_HEADER_BYTES);
-        this.#rest.set(chunk.subarray(offset), 0);
+        this.#rest.bytes.set(chunk.subarray(offset), 0);
         this.#restLength = chunk.length - offset;
         return true;
       }
-      if (!onFrame(parseFrame(chunk, offset, length))) return false;
+      if (!onFrame(parseFrame(space, offset, length, this.#frame))) return false;
       offset += length;
     }
     return true;
@@ -80,9 +96,9 @@ export class FrameParser {
   }
 
   #reserve(capacity: number): void {
-    if (this.#rest.length >= capacity) return;
-    const grown = new Uint8Array(capacity);
-    grown.set(this.#rest.subarray(0, this.#restLength));
+    if (this.#rest.bytes.length >= capacity) return;
+    const grown = frameSpace(new Uint8Array(capacity));
+    grown.bytes.set(this.#rest.bytes.subarray(0, this.#restLength));
     this.#rest = grown;
   }
 }

@@ -4,7 +4,7 @@
  * The header has a checksum of its own, so that a damaged length is found before anything waits for, or
  * allocates, that many bytes. The three numbers are counters of one session and fit 2^53.
  */
-import { crc32c } from "./crc32c.ts";
+import { crc32cOfView } from "./crc32c.ts";
 import { FrameError } from "./errors.ts";
 import { bytes, u16, u32, u53, u8 } from "./fields.ts";
 import { type StructCodec, struct } from "./struct.ts";
@@ -56,6 +56,8 @@ export const FRAME_HEADER_BYTES = 48;
 /** Greatest body, 1 MiB: bounds what one peer can make another allocate; bulk data is split by its protocol. */
 export const FRAME_BODY_BYTES_MAX: number = 1024 * 1024;
 
+const EMPTY = new Uint8Array(0);
+
 /** Flag of a frame that answers a request. */
 export const FRAME_FLAG_RESPONSE = 1;
 
@@ -80,39 +82,53 @@ export interface Frame extends FrameHeader {
   readonly body: Uint8Array;
 }
 
+/** Bytes that hold frames, with the view that reads and writes them; made once for many frames. */
+export interface FrameSpace {
+  readonly bytes: Uint8Array;
+  /** Of the same bytes. */
+  readonly view: DataView;
+}
+
+/** Makes bytes ready for frames. */
+export function frameSpace(bytes: Uint8Array): FrameSpace {
+  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
+}
+
 /**
  * Writes a frame into `target` at `offset` and returns the offset behind it.
  *
  * @throws RangeError when it does not fit, the body is too long or a number of the header is outside its range.
  */
 export function writeFrame(
-  target: Uint8Array,
+  target: FrameSpace,
   offset: number,
   header: FrameHeader,
   body: Uint8Array,
 ): number {
+  const { bytes, view } = target;
   if (body.length > FRAME_BODY_BYTES_MAX)
     throw new RangeError(`a frame's body has at most ${FRAME_BODY_BYTES_MAX} bytes, not ${body.length}`);
-  const end = offset + FRAME_HEADER_BYTES + body.length;
-  if (end > target.length) throw new RangeError(`a frame of ${end - offset} bytes does not fit at ${offset}`);
+  const start = offset + FRAME_HEADER_BYTES;
+  const end = start + body.length;
+  if (end > bytes.length) throw new RangeError(`a frame of ${end - offset} bytes does not fit at ${offset}`);
   checkWidth(header);
-  putWord(target, offset + 4, body.length);
-  putCounter(target, offset + 8, header.seq);
-  putCounter(target, offset + 16, header.recvSeq);
-  putCounter(target, offset + 24, header.id);
-  putWord(target, offset + 32, header.command | (header.error << 16));
-  putWord(target, offset + 36, header.flags);
-  putWord(target, offset + 40, crc32c(body));
-  putWord(target, offset + 44, 0);
-  putWord(target, offset, crc32c(target, offset + 4, offset + FRAME_HEADER_BYTES));
-  target.set(body, offset + FRAME_HEADER_BYTES);
+  bytes.set(body, start);
+  view.setInt32(offset + 4, body.length, true);
+  putCounter(view, offset + 8, header.seq);
+  putCounter(view, offset + 16, header.recvSeq);
+  putCounter(view, offset + 24, header.id);
+  view.setInt32(offset + 32, header.command | (header.error << 16), true);
+  view.setInt32(offset + 36, header.flags, true);
+  view.setUint32(offset + 40, crc32cOfView(view, start, end), true);
+  view.setInt32(offset + 44, 0, true);
+  view.setUint32(offset, crc32cOfView(view, offset + 4, start), true);
   return end;
 }
 
 /** A frame as new bytes. */
 export function encodeFrame(header: FrameHeader, body: Uint8Array): Uint8Array {
   const out = new Uint8Array(FRAME_HEADER_BYTES + body.length);
-  writeFrame(out, 0, header, body);
+  writeFrame(frameSpace(out), 0, header, body);
   return out;
 }
 
@@ -122,7 +138,8 @@ export function encodeFrame(header: FrameHeader, body: Uint8Array): Uint8Array {
  * @throws {@link FrameError} when it is damaged, cut short or followed by anything.
  */
 export function decodeFrame(bytes: Uint8Array): Frame {
-  const length = frameLength(bytes, 0, bytes.length);
+  const space = frameSpace(bytes);
+  const length = frameLength(space, 0, bytes.length);
   if (length === undefined || length !== bytes.length) {
     throw new FrameError(
       "ERR_HOLDFAST_FRAME_TRUNCATED",
@@ -130,7 +147,7 @@ export function decodeFrame(bytes: Uint8Array): Frame {
       bytes.length,
     );
   }
-  return parseFrame(bytes, 0, length);
+  return parseFrame(space, 0, length, reusedFrame());
 }
 
 /**
@@ -138,16 +155,16 @@ export function decodeFrame(bytes: Uint8Array): Frame {
  *
  * @throws {@link FrameError} when the header is damaged.
  */
-export function frameLength(bytes: Uint8Array, offset: number, end: number): number | undefined {
+export function frameLength({ view }: FrameSpace, offset: number, end: number): number | undefined {
   if (end - offset < FRAME_HEADER_BYTES) return undefined;
-  if (wordAt(bytes, offset) !== crc32c(bytes, offset + 4, offset + FRAME_HEADER_BYTES)) {
+  if (view.getUint32(offset, true) !== crc32cOfView(view, offset + 4, offset + FRAME_HEADER_BYTES)) {
     throw new FrameError(
       "ERR_HOLDFAST_FRAME_CHECKSUM",
       "a frame's header does not match its checksum",
       offset,
     );
   }
-  const bodyBytes = wordAt(bytes, offset + 4);
+  const bodyBytes = view.getUint32(offset + 4, true);
   if (bodyBytes > FRAME_BODY_BYTES_MAX) {
     throw new FrameError(
       "ERR_HOLDFAST_FRAME_TOO_LONG",
@@ -158,67 +175,71 @@ export function frameLength(bytes: Uint8Array, offset: number, end: number): num
   return FRAME_HEADER_BYTES + bodyBytes;
 }
 
+/** A frame that is parsed into, again and again. */
+export interface ReusedFrame {
+  seq: number;
+  recvSeq: number;
+  id: number;
+  command: number;
+  error: number;
+  flags: number;
+  body: Uint8Array;
+}
+
+/** A frame to be parsed into. */
+export function reusedFrame(): ReusedFrame {
+  return { seq: 0, recvSeq: 0, id: 0, command: 0, error: 0, flags: 0, body: EMPTY };
+}
+
 /**
- * Parses the complete frame of `length` bytes at `offset`, whose header {@link frameLength} has verified.
+ * Parses the complete frame of `length` bytes at `offset`, whose header {@link frameLength} has verified, into
+ * `frame`, and returns that.
  *
  * @throws {@link FrameError} when the body is damaged or the header makes no sense.
  */
-export function parseFrame(bytes: Uint8Array, offset: number, length: number): Frame {
+export function parseFrame(
+  { bytes, view }: FrameSpace,
+  offset: number,
+  length: number,
+  frame: ReusedFrame,
+): Frame {
   const start = offset + FRAME_HEADER_BYTES;
-  if (wordAt(bytes, offset + 40) !== crc32c(bytes, start, offset + length)) {
+  const end = offset + length;
+  if (view.getUint32(offset + 40, true) !== crc32cOfView(view, start, end)) {
     throw new FrameError("ERR_HOLDFAST_FRAME_CHECKSUM", "a frame's body does not match its checksum", length);
   }
-  const flags = wordAt(bytes, offset + 36);
-  if (flags > FRAME_FLAG_RESPONSE || wordAt(bytes, offset + 44) !== 0) {
+  const flags = view.getUint32(offset + 36, true);
+  if (flags > FRAME_FLAG_RESPONSE || view.getInt32(offset + 44, true) !== 0) {
     throw new FrameError(
       "ERR_HOLDFAST_FRAME_HEADER",
       `a frame has unknown flags 0x${flags.toString(16)} or non-zero reserved bytes`,
       flags,
     );
   }
-  const kind = wordAt(bytes, offset + 32);
-  return {
-    seq: counterAt(bytes, offset + 8),
-    recvSeq: counterAt(bytes, offset + 16),
-    id: counterAt(bytes, offset + 24),
-    command: kind & 0xffff,
-    error: kind >>> 16,
-    flags,
-    body: bytes.subarray(start, offset + length),
-  };
+  frame.seq = counterAt(view, offset + 8);
+  frame.recvSeq = counterAt(view, offset + 16);
+  frame.id = counterAt(view, offset + 24);
+  frame.command = view.getUint16(offset + 32, true);
+  frame.error = view.getUint16(offset + 34, true);
+  frame.flags = flags;
+  frame.body = length === FRAME_HEADER_BYTES ? EMPTY : bytes.subarray(start, end);
+  return frame;
 }
 
-// Bytes are put and taken one by one: a DataView per frame costs several times as much as all of these together.
-
-function putWord(target: Uint8Array, offset: number, word: number): void {
-  target[offset] = word;
-  target[offset + 1] = word >>> 8;
-  target[offset + 2] = word >>> 16;
-  target[offset + 3] = word >>> 24;
-}
-
-function putCounter(target: Uint8Array, offset: number, counter: number): void {
+function putCounter(view: DataView, offset: number, counter: number): void {
   if (!Number.isSafeInteger(counter) || counter < 0) throw new RangeError(`u53 cannot hold ${counter}`);
-  putWord(target, offset, counter >>> 0);
-  putWord(target, offset + 4, counter <= 0xffff_ffff ? 0 : Math.floor(counter / 2 ** 32));
+  // The lower word is taken modulo 2^32 by the view itself.
+  view.setUint32(offset, counter, true);
+  view.setInt32(offset + 4, counter <= 0xffff_ffff ? 0 : Math.floor(counter / 2 ** 32), true);
 }
 
-/** The four bytes lie within `bytes`: callers have made sure of a whole header. */
-function wordAt(bytes: Uint8Array, offset: number): number {
-  return (
-    ((bytes[offset] as number) |
-      ((bytes[offset + 1] as number) << 8) |
-      ((bytes[offset + 2] as number) << 16) |
-      ((bytes[offset + 3] as number) << 24)) >>>
-    0
-  );
-}
-
-function counterAt(bytes: Uint8Array, offset: number): number {
-  const high = wordAt(bytes, offset + 4);
+function counterAt(view: DataView, offset: number): number {
+  const low = view.getUint32(offset, true);
+  const high = view.getUint32(offset + 4, true);
+  if (high === 0) return low;
   if (high > 0x1f_ffff)
     throw new FrameError("ERR_HOLDFAST_FRAME_HEADER", "a frame's counter exceeds 2^53-1", offset);
-  return high * 2 ** 32 + wordAt(bytes, offset);
+  return high * 2 ** 32 + low;
 }
 
 function checkWidth({ command, error, flags }: FrameHeader): void {

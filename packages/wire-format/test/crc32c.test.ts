@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { crc32c } from "../src/index.ts";
+import { crc32c, crc32cOfView } from "../src/index.ts";
 
 describe("CRC-32C", () => {
   test.each([
@@ -22,6 +22,20 @@ describe("CRC-32C", () => {
         moved.set(bytes);
 
         expect(crc32c(moved)).toBe(byDefinition(bytes));
+      }),
+    );
+  });
+
+  test("of any part of a view is that of the same bytes", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(), fc.nat(15), (bytes, cut, shift) => {
+        const moved = new Uint8Array(bytes.length + shift).subarray(shift);
+        moved.set(bytes);
+        const view = new DataView(moved.buffer, moved.byteOffset, moved.byteLength);
+        const start = cut % (bytes.length + 1);
+
+        expect(crc32cOfView(view, start, bytes.length)).toBe(byDefinition(bytes.subarray(start)));
+        expect(crc32cOfView(view, start, bytes.length, crc32c(bytes, 0, start))).toBe(byDefinition(bytes));
       }),
     );
   });

@@ -10,6 +10,7 @@ import {
   FRAME_HEADER_BYTES,
   FrameLayout,
   type FrameHeader,
+  frameSpace,
   toHex,
   writeFrame,
 } from "../src/index.ts";
@@ -74,7 +75,7 @@ describe("a frame", () => {
   test("can be written amid others, over whatever stood there", () => {
     const target = new Uint8Array(100).fill(0xee);
 
-    const end = writeFrame(target, 7, HEADER, BODY);
+    const end = writeFrame(frameSpace(target), 7, HEADER, BODY);
 
     expect(end).toBe(7 + 52);
     expect(target.subarray(7, end)).toEqual(encodeFrame(HEADER, BODY));
@@ -101,8 +102,10 @@ describe("a frame", () => {
   });
 
   test("is not written where it does not fit", () => {
-    expect(() => writeFrame(new Uint8Array(51), 0, HEADER, BODY)).toThrow(RangeError);
-    expect(() => writeFrame(new Uint8Array(47), 0, HEADER, new Uint8Array(0))).toThrow(RangeError);
+    expect(() => writeFrame(frameSpace(new Uint8Array(51)), 0, HEADER, BODY)).toThrow(RangeError);
+    expect(() => writeFrame(frameSpace(new Uint8Array(47)), 0, HEADER, new Uint8Array(0))).toThrow(
+      RangeError,
+    );
   });
 });
 
