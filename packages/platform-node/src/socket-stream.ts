@@ -3,13 +3,11 @@
  *
  * Small writes are copied into a slab and leave together at the end of the turn: a thousand messages become one
  * system call. A slab is never written twice in the same place while the network may still read it; it starts
- * afresh only when the network has everything.
+ * afresh, here or in another stream, only when the network has everything.
  */
 import type { Socket } from "node:net";
 import { type ByteStream, type ByteStreamHandlers, invariant } from "@holdfast/environment";
-
-/** Small writes gather in slabs of this size; longer ones get memory of their own. */
-const SLAB_BYTES = 64 * 1024;
+import { SLAB_BYTES, giveSlab, takeSlab } from "./slabs.ts";
 
 /** More than this queued: `write` says stop. */
 export const QUEUE_HIGH_BYTES: number = 1024 * 1024;
@@ -20,13 +18,21 @@ const QUEUE_LOW_BYTES = 256 * 1024;
 /** How long a closed stream waits for the other side to close too, so that what was sent is not cut off by a reset. */
 const LINGER_MS = 1000;
 
+/** Where a socket that reads into memory of its own leaves the bytes. */
+export interface ReadTarget {
+  /** Takes bytes, valid only during the call. */
+  take(bytes: Uint8Array): void;
+}
+
 /** The stream of one connected socket, which must be paused. */
 export class SocketStream implements ByteStream {
   readonly peer: string;
   readonly #socket: Socket;
+  readonly #readTarget: ReadTarget | undefined;
   #handlers: ByteStreamHandlers | undefined;
-  #slab: Buffer = Buffer.alloc(0);
-  /** Start and end of what the slab holds and the socket has not been given. */
+  /** Slabs whose bytes the network may still read; the last one is being filled. */
+  readonly #slabs: Buffer[] = [];
+  /** Start and end of what the last slab holds and the socket has not been given. */
   #pendingStart = 0;
   #pendingEnd = 0;
   #isFlushPlanned = false;
@@ -36,9 +42,11 @@ export class SocketStream implements ByteStream {
   #error: Error | undefined;
   #linger: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(socket: Socket, peer: string) {
+  /** @param readTarget - Of a socket that does not emit its bytes as data. */
+  constructor(socket: Socket, peer: string, readTarget?: ReadTarget) {
     this.peer = peer;
     this.#socket = socket;
+    this.#readTarget = readTarget;
     socket.on("error", (error) => (this.#error = error));
     socket.on("close", () => this.#end());
   }
@@ -54,9 +62,13 @@ export class SocketStream implements ByteStream {
       process.nextTick(() => handlers.closed(this.#error));
       return;
     }
-    this.#socket.on("data", (bytes) => {
+    const take = (bytes: Uint8Array): void => {
       if (!this.#isEnding) handlers.data(bytes);
-    });
+    };
+    if (this.#readTarget !== undefined) this.#readTarget.take = take;
+    // A Buffer is a class of its own: code that gets now this, now that is compiled for both, and slow.
+    else
+      this.#socket.on("data", (bytes) => take(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)));
     this.#socket.resume();
   }
 
@@ -85,13 +97,15 @@ export class SocketStream implements ByteStream {
   }
 
   #gather(bytes: Uint8Array): void {
-    if (this.#pendingEnd + bytes.length > this.#slab.length) {
+    let slab = this.#slabs[this.#slabs.length - 1];
+    if (slab === undefined || this.#pendingEnd + bytes.length > SLAB_BYTES) {
       this.#flush();
-      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      slab = takeSlab();
+      this.#slabs.push(slab);
       this.#pendingStart = 0;
       this.#pendingEnd = 0;
     }
-    this.#slab.set(bytes, this.#pendingEnd);
+    slab.set(bytes, this.#pendingEnd);
     this.#pendingEnd += bytes.length;
     if (this.#isFlushPlanned) return;
     this.#isFlushPlanned = true;
@@ -107,8 +121,10 @@ export class SocketStream implements ByteStream {
   }
 
   #flush(): void {
-    if (this.#pendingStart === this.#pendingEnd || this.#isEnding || this.#hasEnded) return;
-    const part = this.#slab.subarray(this.#pendingStart, this.#pendingEnd);
+    const slab = this.#slabs[this.#slabs.length - 1];
+    if (slab === undefined || this.#pendingStart === this.#pendingEnd || this.#isEnding || this.#hasEnded)
+      return;
+    const part = slab.subarray(this.#pendingStart, this.#pendingEnd);
     this.#pendingStart = this.#pendingEnd;
     this.#socket.write(part, this.#written);
   }
@@ -116,7 +132,10 @@ export class SocketStream implements ByteStream {
   /** The network has taken one write. An error is told by the socket's own event. */
   readonly #written = (): void => {
     const queued = this.queuedBytes;
-    if (queued === 0) {
+    // A socket that was destroyed calls back before the network has let go of its slabs.
+    if (queued === 0 && !this.#socket.destroyed) {
+      for (const slab of this.#slabs) giveSlab(slab);
+      this.#slabs.length = 0;
       this.#pendingStart = 0;
       this.#pendingEnd = 0;
     }

@@ -2,7 +2,7 @@
  * Streams over TCP and Unix sockets.
  */
 import { lstat, unlink } from "node:fs/promises";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type OnReadOpts, type Server, type Socket } from "node:net";
 import {
   type ByteStream,
   CancelledError,
@@ -12,10 +12,13 @@ import {
   type TransportErrorCode,
 } from "@holdfast/environment";
 import { formatTcpAddress, parseAddress, type StreamAddress } from "./address.ts";
-import { SocketStream } from "./socket-stream.ts";
+import { type ReadTarget, SocketStream } from "./socket-stream.ts";
 
 /** A dial that nobody answers, not even to refuse it, is given up after this; the system would try for minutes. */
 const DIAL_TIMEOUT_MS = 5000;
+
+/** Bytes that a dialled stream reads at most at once; what a stream never reads so much of, it never occupies. */
+const READ_BYTES = 256 * 1024;
 
 /** TCP (`tcp://HOST:PORT`, without Nagle's delay) and Unix sockets (`unix:/PATH`) of this process. */
 export const nodeTransport: Transport = { dial, listen };
@@ -25,10 +28,32 @@ async function dial(address: string, signal?: AbortSignal): Promise<ByteStream> 
   if (target === undefined || (target.type === "tcp" && target.port === 0))
     throw transportError("ERR_HOLDFAST_DIAL", address, malformed(address));
   if (signal?.aborted === true) throw cancelled(address, signal);
-  return connected(connect(socketOptions(target)), address, signal);
+  const readTarget: ReadTarget = { take: () => {} };
+  const socket = connect({ ...socketOptions(target), onread: readInto(readTarget) });
+  return connected({ socket, readTarget, address }, signal);
 }
 
-function connected(socket: Socket, address: string, signal: AbortSignal | undefined): Promise<ByteStream> {
+/** Each read goes into the same memory, instead of into new. */
+function readInto(target: ReadTarget): OnReadOpts {
+  return {
+    buffer: new Uint8Array(READ_BYTES),
+    callback: (length, bytes) => {
+      target.take(bytes.subarray(0, length));
+      return true;
+    },
+  };
+}
+
+interface Dialling {
+  readonly socket: Socket;
+  readonly readTarget: ReadTarget;
+  readonly address: string;
+}
+
+function connected(
+  { socket, readTarget, address }: Dialling,
+  signal: AbortSignal | undefined,
+): Promise<ByteStream> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       fail(transportError("ERR_HOLDFAST_DIAL", address, `no answer within ${DIAL_TIMEOUT_MS} ms`));
@@ -40,7 +65,7 @@ function connected(socket: Socket, address: string, signal: AbortSignal | undefi
     function onConnect(): void {
       settle();
       socket.pause();
-      resolve(new SocketStream(socket, address));
+      resolve(new SocketStream(socket, address, readTarget));
     }
 
     function onError(cause: Error): void {

@@ -109,6 +109,66 @@ describe("writing", () => {
   });
 });
 
+describe("memory shared by streams", () => {
+  test("streams that write at the same time, and end in between, do not disturb each other's bytes", async () => {
+    const pairs = await Promise.all(Array.from({ length: 8 }, () => connectedPair()));
+    const received = pairs.map(({ far }) => collect(far));
+
+    for (let round = 0; round < 30; round += 1) {
+      for (const [index, { near }] of pairs.entries()) {
+        if (index === 7 && round === 15) near.destroy();
+        for (let part = 0; part < 40; part += 1)
+          near.write(new Uint8Array(100 * index + 300).fill(16 * index + (round % 16)));
+      }
+      if (round % 3 === 0) await new Promise(setImmediate);
+    }
+    for (const { near } of pairs) near.close();
+    const all = await Promise.all(received);
+
+    for (const [index, bytes] of all.slice(0, 7).entries()) {
+      const roundBytes = 40 * (100 * index + 300);
+      expect(bytes).toHaveLength(30 * roundBytes);
+      expect(bytes.every((value, at) => value === 16 * index + (Math.floor(at / roundBytes) % 16))).toBe(
+        true,
+      );
+    }
+    for (const { end } of pairs) await end();
+  });
+
+  test("both sides are given plain byte arrays, whole when a read is longer than the memory for reads", async () => {
+    const { near, far, end } = await connectedPair(true);
+    const lengthBytes = 1_000_003;
+    const [atNear, atFar] = [collect(near, lengthBytes), collect(far, lengthBytes)];
+    const sent = Uint8Array.from({ length: lengthBytes }, (_, index) => index % 251);
+
+    near.write(sent);
+    far.write(sent);
+
+    expect(Buffer.compare(await atNear, sent)).toBe(0);
+    expect(Buffer.compare(await atFar, sent)).toBe(0);
+    near.close();
+    await end();
+  });
+});
+
+/** Everything that arrives until the stream ends, or until it is so much. */
+function collect(stream: ByteStream, lengthBytes = Number.MAX_SAFE_INTEGER): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let missingBytes = lengthBytes;
+  return new Promise((resolve) => {
+    stream.start({
+      data: (bytes) => {
+        expect(bytes.constructor).toBe(Uint8Array);
+        parts.push(bytes.slice());
+        missingBytes -= bytes.length;
+        if (missingBytes <= 0) resolve(Buffer.concat(parts));
+      },
+      closed: () => resolve(Buffer.concat(parts)),
+      drained() {},
+    });
+  });
+}
+
 const common: Omit<TransportFixture, "listenAddress" | "deadAddress" | "dispose"> = {
   server: nodeTransport,
   client: nodeTransport,
@@ -116,7 +176,8 @@ const common: Omit<TransportFixture, "listenAddress" | "deadAddress" | "dispose"
   settle: settleByWaiting,
 };
 
-async function connectedPair(): Promise<{
+/** `isBare`: the dialled stream is not started yet. */
+async function connectedPair(isBare = false): Promise<{
   near: ByteStream;
   far: ByteStream;
   readonly end: () => Promise<void>;
@@ -125,7 +186,7 @@ async function connectedPair(): Promise<{
   const accepted = new Promise<ByteStream>((resolve) => (onAccept = resolve));
   const listener = await nodeTransport.listen("tcp://127.0.0.1:0", (stream) => onAccept(stream));
   const near = await nodeTransport.dial(listener.address);
-  near.start({ data() {}, closed() {}, drained() {} });
+  if (!isBare) near.start({ data() {}, closed() {}, drained() {} });
   return { near, far: await accepted, end: () => listener.close() };
 }
 
