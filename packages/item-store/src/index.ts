@@ -41,6 +41,7 @@ export type {
   StoreLockHold,
   StoreLocks,
   StoreManifestView,
+  StorePool,
   StorePorts,
   StoreSpace,
 } from "./ports.ts";

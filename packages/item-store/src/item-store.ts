@@ -66,6 +66,7 @@ export class ItemStore {
   readonly #itemsBytesMax: number;
   #failure: unknown;
   #closing: Promise<void> | undefined;
+  #isClosed = false;
   #warmReadCount = 0;
 
   /** @throws RangeError when the journal's halves are too small or too great. */
@@ -87,7 +88,7 @@ export class ItemStore {
       turn,
       bytesMax: options.memtableBytesMax ?? MEMTABLE_BYTES_MAX,
       failed,
-      check: () => this.#checkFailure(),
+      check: () => this.#checkEnded(),
     });
     this.#commits = new GroupCommit({
       journal: this.#journal,
@@ -259,6 +260,8 @@ export class ItemStore {
       this.#fail(error);
       throw error;
     }
+    this.#isClosed = true;
+    await this.#memtables.ended();
     this.#segments.forget();
   }
 
@@ -266,12 +269,18 @@ export class ItemStore {
     if (this.#failure !== undefined) return;
     this.#failure = error;
     this.#commits.fail(error);
-    this.#memtables.ended();
+    void this.#memtables.ended();
   }
 
   #check(): void {
     this.#checkFailure();
     if (this.#closing !== undefined) throw new StoreClosedError();
+  }
+
+  /** For what goes on in the background: it does so until a close is done. */
+  #checkEnded(): void {
+    this.#checkFailure();
+    if (this.#isClosed) throw new StoreClosedError();
   }
 
   #checkFailure(): void {

@@ -40,6 +40,7 @@ export class ItemTable {
   readonly #chunkViews: DataView[] = [];
   #chunkUsedBytes = 0;
   #arenaBytes = 0;
+  #valueBytes = 0;
   readonly #order: RowOrder = new RowOrder();
 
   /** Rows written, older versions of a key included. */
@@ -50,6 +51,11 @@ export class ItemTable {
   /** Bytes that rows and values take. */
   get sizeBytes(): number {
     return this.#count * ROW_BYTES + this.#arenaBytes;
+  }
+
+  /** Bytes of values in all rows, without what the arena has ready. */
+  get valueBytes(): number {
+    return this.#valueBytes;
   }
 
   /**
@@ -166,6 +172,7 @@ export class ItemTable {
     const place = (this.#chunks.length - 1) * ARENA_CHUNK_BYTES + this.#chunkUsedBytes;
     chunk.set(value, this.#chunkUsedBytes);
     this.#chunkUsedBytes += value.length;
+    this.#valueBytes += value.length;
     return place;
   }
 

@@ -15,11 +15,12 @@
 import { type Mutex, invariant } from "@holdfast/environment";
 import type { Key, KeyRange } from "@holdfast/wire-format";
 import { ItemTable } from "./item-table.ts";
+import { Admission } from "./admission.ts";
 import type { Journal } from "./journal.ts";
-import type { StorePorts } from "./ports.ts";
+import type { StoreExtent, StorePorts, StoreSpace } from "./ports.ts";
 import { type Lookup, type ReadCache, UNKNOWN } from "./read-cache.ts";
 import { FLUSH_FAILURES_MAX, Shortage } from "./shortage.ts";
-import { writeSegments } from "./write-segments.ts";
+import { blocksToWrite, itemsBytesOf, writeSegments } from "./write-segments.ts";
 
 /** Default bytes of items in the active table from which on it is written out: 16 MiB. */
 export const MEMTABLE_BYTES_MAX: number = 16 * 1024 * 1024;
@@ -40,20 +41,45 @@ export interface MemtableOptions {
 
 interface Frozen {
   readonly table: ItemTable;
+  readonly space: CountedSpace;
   readonly epoch: bigint;
   readonly recorded: Promise<void>;
+}
+
+/** The blocks that a flush takes from the pool, counted. */
+class CountedSpace implements StoreSpace {
+  takenBlocks = 0;
+  readonly #space: StoreSpace;
+
+  constructor(space: StoreSpace) {
+    this.#space = space;
+  }
+
+  async take(blocks: number): Promise<StoreExtent> {
+    const extent = await this.#space.take(blocks);
+    this.takenBlocks += extent.lengthBlocks;
+    return extent;
+  }
+
+  put(extent: StoreExtent): void {
+    this.takenBlocks -= extent.lengthBlocks;
+    this.#space.put(extent);
+  }
 }
 
 /** The memtables of one store and their way into segments. */
 export class Memtables {
   readonly #options: MemtableOptions;
   readonly #shortage: Shortage;
+  readonly #admission: Admission;
   #active: ItemTable = new ItemTable();
   #frozen: Frozen | undefined;
 
   constructor(options: MemtableOptions) {
     this.#options = options;
     this.#shortage = new Shortage(options.ports.clock, () => options.check());
+    const { space, clock } = options.ports;
+    this.#admission = new Admission({ space, clock, check: () => options.check() });
   }
 
   /** The table that committed items go into. */
@@ -106,28 +132,45 @@ export class Memtables {
     else await this.#frozen?.recorded;
   }
 
-  /** The store has ended: a flush that waits for space ends with it. */
-  ended(): void {
+  /** The store has ended: what waits for space ends with it. Resolves when no more is asked for. */
+  async ended(): Promise<void> {
     this.#shortage.hurry();
+    await this.#admission.ended();
   }
 
   /** True if an entry of such items may be written now. */
   hasRoom(itemsBytes: number, isDeletesOnly: boolean): boolean {
+    if (!this.#hasJournalRoom(itemsBytes, isDeletesOnly)) return false;
+    return isDeletesOnly || this.#admission.isAdmitted(this.#neededBlocks(itemsBytes));
+  }
+
+  #hasJournalRoom(itemsBytes: number, isDeletesOnly: boolean): boolean {
     const { journal } = this.#options;
     const isReserveKept = this.#frozen !== undefined && !isDeletesOnly;
     return journal.hasRoom(itemsBytes, isReserveKept ? journal.reserveBlocks : 0);
   }
 
   /**
-   * In the turn: makes an entry of such items fit the journal, waiting for a flush if need be.
+   * In the turn: makes an entry of such items fit the journal, waiting for a flush if need be, and makes sure of the
+   * blocks that they will take.
    *
-   * @throws what a full volume says, when the flush has failed often enough.
+   * @throws what a full volume says, when it has said so often enough.
    */
   async makeRoom(itemsBytes: number, isDeletesOnly: boolean): Promise<void> {
-    while (!this.hasRoom(itemsBytes, isDeletesOnly)) {
+    while (!this.#hasJournalRoom(itemsBytes, isDeletesOnly)) {
       if (this.#frozen !== undefined) await this.#shortage.briefly(this.#frozen.recorded);
       else this.#freeze();
     }
+    if (!isDeletesOnly) await this.#admission.admit(this.#neededBlocks(itemsBytes));
+  }
+
+  /** Blocks to be at hand for writing everything out, such items included, with spare ones for deletions. */
+  #neededBlocks(itemsBytes: number): number {
+    const spareBlocks = Math.ceil(this.#options.journal.reserveBlocks);
+    const ownBlocks = blocksToWrite(itemsBytesOf(this.#active) + itemsBytes) + spareBlocks;
+    if (this.#frozen === undefined) return ownBlocks;
+    const { table, space } = this.#frozen;
+    return ownBlocks + Math.max(0, blocksToWrite(itemsBytesOf(table)) - space.takenBlocks);
   }
 
   /** In the turn, after a group was applied: starts a flush if it is time and none is under way. */
@@ -159,15 +202,16 @@ export class Memtables {
     const epoch = journal.epoch;
     this.#active = new ItemTable();
     journal.rotate();
-    const recorded = this.#record(table, epoch);
-    this.#frozen = { table, epoch, recorded };
+    const space = new CountedSpace(this.#options.ports.space);
+    const recorded = this.#record(table, epoch, space);
+    this.#frozen = { table, space, epoch, recorded };
     // Nobody may be waiting; the failure reaches everybody through the store.
     recorded.catch((error: unknown) => this.#options.failed(error));
   }
 
-  async #record(table: ItemTable, epoch: bigint): Promise<void> {
+  async #record(table: ItemTable, epoch: bigint, space: StoreSpace): Promise<void> {
     const { ports, journal, cache } = this.#options;
-    const segments = await this.#shortage.overcome(() => writeSegments(table, ports));
+    const segments = await this.#shortage.overcome(() => writeSegments(table, { ...ports, space }));
     // Tried again with the same segments: blocks that a server was told of are not given back.
     await this.#shortage.overcome(() => ports.recordSegments(segments, epoch));
     // No await from here on: a reader sees the items in the frozen table, or in cache and manifest.

@@ -50,6 +50,18 @@ export interface StoreSpace {
   put(extent: StoreExtent): void;
 }
 
+/** The same, with blocks asked for ahead. */
+export interface StorePool extends StoreSpace {
+  /** Blocks at hand: {@link take} gives them without asking anybody. */
+  readonly freeBlocks: number;
+  /**
+   * Resolves when at least so many blocks were at hand.
+   *
+   * @throws an error with code `ERR_HOLDFAST_NO_SPACE` when the volume has too few.
+   */
+  ensure(blocks: number): Promise<void>;
+}
+
 /** What reads need of a manifest: the segments that may hold a key or keys of a range, newest first. */
 export type StoreManifestView = Pick<ManifestView, "sourcesFor" | "sourcesIn">;
 
@@ -63,7 +75,7 @@ export interface StorePorts {
   readonly random: Random;
   readonly locks: StoreLocks;
   readonly lease: StoreLease;
-  readonly space: StoreSpace;
+  readonly space: StorePool;
   /** The newest committed manifest that this member knows. */
   manifest(): { readonly version: bigint; readonly view: StoreManifestView };
   /** Fetches the newest committed manifest from the server. */

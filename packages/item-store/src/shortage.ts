@@ -41,7 +41,7 @@ export class Shortage {
   #error: unknown;
   #wake: (() => void) | undefined;
 
-  /** @param check - Throws if the store has ended: looked at before each further attempt. */
+  /** @param check - Throws if the store has ended: looked at around each pause. */
   constructor(clock: Clock, check: () => void) {
     this.#clock = clock;
     this.#check = check;
@@ -58,6 +58,7 @@ export class Shortage {
         if (!isShortOfSpace(error)) throw error;
         this.#failed(error);
       }
+      this.#check();
       await this.#pause();
       this.#check();
     }

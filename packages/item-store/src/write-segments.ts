@@ -12,6 +12,7 @@ import { FIRST_KEY, LAST_KEY } from "@holdfast/wire-format";
 import { SpaceFragmentedError } from "./errors.ts";
 import type { ItemTable } from "./item-table.ts";
 import type { StoreExtent, StoreSpace } from "./ports.ts";
+import { JOURNAL_ITEM_BYTES } from "./journal-format.ts";
 import { isShortOfSpace } from "./shortage.ts";
 import type { TableCursor } from "./table-cursor.ts";
 
@@ -45,6 +46,19 @@ export interface SegmentTarget {
   nextSegmentId(): bigint;
 }
 
+/** Bytes that the items of a table take in a journal. */
+export function itemsBytesOf(table: ItemTable): number {
+  return table.rowCount * JOURNAL_ITEM_BYTES + table.valueBytes;
+}
+
+/**
+ * Blocks that are enough to write out items that take so many bytes in a journal, unless space comes in short runs: a third
+ * for index, filter, and the ends of data blocks, which values of 4 to 16 KiB leave empty.
+ */
+export function blocksToWrite(itemsBytes: number): number {
+  return blocksFor(itemsBytes * 1.35) + SPARE_BLOCKS;
+}
+
 /**
  * Writes all items of a table, tombstones included, and gives unused blocks back.
  *
@@ -67,7 +81,7 @@ export async function writeSegments(table: ItemTable, target: SegmentTarget): Pr
 
 async function writeAll(table: ItemTable, target: SegmentTarget, segments: SegmentRef[]): Promise<void> {
   const cursor = table.wholeCursor({ start: FIRST_KEY, end: LAST_KEY });
-  let remainingBytes = table.sizeBytes;
+  let remainingBytes = itemsBytesOf(table);
   let hasItem = cursor.nextSync();
   while (hasItem) {
     if (segments.length === TABLE_SEGMENTS_MAX)
@@ -105,9 +119,7 @@ async function takeExtent(
   valueLength: number,
 ): Promise<StoreExtent> {
   const leastBlocks = blocksFor(ITEM_BLOCK_BYTES + Math.max(0, valueLength)) + TAIL_BLOCKS;
-  // A tenth for index, filter and the ends of blocks.
-  const neededBlocks = Math.max(leastBlocks, blocksFor(remainingBytes * 1.1) + SPARE_BLOCKS);
-  const wantedBlocks = Math.min(neededBlocks, SEGMENT_BLOCKS);
+  const wantedBlocks = Math.min(blocksToWrite(remainingBytes), SEGMENT_BLOCKS);
   const small: StoreExtent[] = [];
   try {
     for (;;) {

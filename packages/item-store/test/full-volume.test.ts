@@ -218,6 +218,49 @@ test("closing while there is space leaves nothing behind, a full volume before i
   expect(store.stats().memtableBytes).toBe(0);
 });
 
+test("blocks are asked for before a value is accepted, so a volume that fills up can still be flushed", async () => {
+  const server = new Server();
+  const one = openMember(server, 11n, { halfBlocks: 256, pledgedBlocks: 0 });
+  const two = openMember(server, 12n, { pledgedBlocks: 0 });
+  for (let n = 0; n < 20; n += 1) await one.store.transact([put(`k${n}`, BLOCK)]);
+  server.isFull = true;
+
+  const written = await fill(one.store, "a");
+  expect(written.length).toBeLessThan(40);
+  await one.store.transact([{ key: key("k0") }]);
+  const [invalidated] = await Promise.allSettled([two.store.get(key("k1"))]);
+  await one.store.flush();
+
+  expect(invalidated).toMatchObject({ value: text(BLOCK) });
+  expect(await names(two.store)).toHaveLength(19 + written.length);
+  expect(one.store.stats().memtableBytes).toBe(0);
+  await one.store.close();
+});
+
+test("values are accepted again by themselves once blocks can be had", async () => {
+  const server = new Server();
+  const { store } = openMember(server, 11n, { pledgedBlocks: 0 });
+  server.isFull = true;
+  expect(await fill(store, "a")).toEqual([]);
+  await expect(store.transact([put("b", BLOCK)])).rejects.toThrow(FullForTest);
+
+  server.isFull = false;
+  for (let turn = 0; turn < 20; turn += 1) await server.clock.yield();
+
+  await store.transact([put("b", BLOCK)]);
+});
+
+test("a closed store asks for no more blocks", async () => {
+  const server = new Server();
+  const { store } = openMember(server, 11n, { pledgedBlocks: 0 });
+  server.isFull = true;
+  await fill(store, "a");
+
+  await store.close();
+
+  await expect(store.transact([put("b", BLOCK)])).rejects.toThrow(StoreClosedError);
+});
+
 function writeTable(server: Server, table: ItemTable): ReturnType<typeof writeSegments> {
   return writeSegments(table, {
     device: server.device,

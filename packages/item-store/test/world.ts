@@ -83,9 +83,9 @@ export class Server {
     return this.#free.reduce((sum, { lengthBlocks }) => sum + lengthBlocks, 0);
   }
 
-  take(blocks: number): StoreExtent {
+  take(blocks: number, isPledged = false): StoreExtent {
     this.takeCount += 1;
-    if (this.isFull) throw new FullForTest();
+    if (this.isFull && !isPledged) throw new FullForTest();
     const found = this.#free.find(({ lengthBlocks }) => lengthBlocks >= blocks) ?? this.#free[0];
     if (found === undefined) throw new FullForTest();
     this.#free = this.#free.filter((extent) => extent !== found);
@@ -280,6 +280,8 @@ export interface Member {
   checkCommitted: () => Promise<void>;
   /** Called before segments are recorded; may wait or fail. */
   beforeRecord: (epoch: bigint) => Promise<void>;
+  /** Blocks that are this member's whether the server is full or not; Infinity: it never looks, and may be surprised. */
+  pledgedBlocks: number;
   /** False: cached locks may have been given to others; a renewal makes it true. */
   isLeaseValid: boolean;
   renewalCount: number;
@@ -301,7 +303,11 @@ export class EvictedForTest extends Error {}
 export function openMember(
   server: Server,
   rid: bigint,
-  options: Partial<ItemStoreOptions> & { halfBlocks?: number; brokenRules?: BrokenRules } = {},
+  options: Partial<ItemStoreOptions> & {
+    halfBlocks?: number;
+    brokenRules?: BrokenRules;
+    pledgedBlocks?: number;
+  } = {},
 ): Member {
   const halfBlocks = options.halfBlocks ?? 64;
   const journal = { first: server.take(halfBlocks), second: server.take(halfBlocks) };
@@ -323,7 +329,24 @@ export function openMember(
         member.isLeaseValid = true;
       },
     },
-    space: { take: async (blocks) => server.take(blocks), put: (extent) => server.put(extent) },
+    space: {
+      get freeBlocks() {
+        return member.pledgedBlocks;
+      },
+      async ensure(blocks) {
+        if (server.isFull) throw new FullForTest();
+        member.pledgedBlocks = Math.max(member.pledgedBlocks, blocks);
+      },
+      async take(blocks) {
+        const isPledged = Number.isFinite(member.pledgedBlocks) && member.pledgedBlocks >= blocks;
+        if (isPledged) member.pledgedBlocks -= blocks;
+        return server.take(blocks, isPledged);
+      },
+      put(extent) {
+        member.pledgedBlocks += extent.lengthBlocks;
+        server.put(extent);
+      },
+    },
     manifest: () => known,
     async refreshManifest() {
       await Promise.resolve();
@@ -353,6 +376,7 @@ export function openMember(
       if (server.evicted.has(rid)) throw new EvictedForTest("evicted");
     },
     beforeRecord: async () => {},
+    pledgedBlocks: options.pledgedBlocks ?? Infinity,
     isLeaseValid: true,
     renewalCount: 0,
     checkCount: 0,

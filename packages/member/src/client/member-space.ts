@@ -42,6 +42,16 @@ export class MemberSpace {
     return this.#takeWhole(blocks) ?? (await this.#asking.run(() => this.#askFor(blocks)));
   }
 
+  /**
+   * Resolves when at least `blocks` blocks were at hand, in runs of any length. Asks for twice what is missing, so that a
+   * growing need asks seldom, and for little on a volume that is nearly full or small.
+   *
+   * @throws {@link NoSpaceError} `ERR_HOLDFAST_NO_SPACE`.
+   */
+  async ensure(blocks: number): Promise<void> {
+    if (this.freeBlocks < blocks) await this.#asking.run(() => this.#fillUp(blocks));
+  }
+
   /** Puts blocks back that no write of this member is under way to. */
   put(extent: Extent): void {
     if (extent.lengthBlocks === 0) return;
@@ -81,7 +91,22 @@ export class MemberSpace {
 
   /** Resolves with what was wanted, or the best there is; no await between the answer and that. */
   async #refill(wantedBlocks: number): Promise<Extent | undefined> {
-    const blocks = this.#pool.ask(wantedBlocks);
+    await this.#request(this.#pool.ask(wantedBlocks));
+    return this.#pool.take(wantedBlocks);
+  }
+
+  async #fillUp(blocks: number): Promise<void> {
+    while (this.freeBlocks < blocks) {
+      const missing = blocks - this.freeBlocks;
+      // No run is as long as this, so the pool lets ask in any case.
+      const most = this.#pool.ask(this.freeBlocks + 1);
+      const extent = await this.#request(Math.max(missing, Math.min(most, 2 * missing)));
+      if (extent === undefined) throw new NoSpaceError(missing, "this member");
+    }
+  }
+
+  /** Asks the server, and puts what it gives into the pool; undefined when it has nothing. */
+  async #request(blocks: number): Promise<Extent | undefined> {
     let extent: Extent | undefined;
     try {
       const reply = await this.#link.operation(Command.takeExtent, (operation) =>
@@ -93,7 +118,7 @@ export class MemberSpace {
     } finally {
       this.#pool.answered(extent);
     }
-    return this.#pool.take(wantedBlocks);
+    return extent;
   }
 
   async #give(extents: readonly Extent[]): Promise<void> {
