@@ -114,7 +114,7 @@ export class Requests {
   async takeExtent(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
     const request = TakeExtentRequest.decode(body);
     return this.#once(rid, request, async (trees) => {
-      const extent = await trees.take(request.blocks, "a member");
+      const extent = await trees.takeForData(request.blocks, "a member");
       await trees.members.grant(rid, extent);
       return ExtentMessage.encode(extent);
     });

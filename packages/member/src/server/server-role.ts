@@ -103,7 +103,16 @@ export class ServerRole {
     const fsid = superBlock.fsid;
     const data = { start: layout.dataBlock, lengthBlocks: Number(layout.dataCount) };
     const trees = new VolumeTrees(
-      { device, fsid, rid, term, data, grantBlocks: sizes.grantBlocks, brokenRules },
+      {
+        device,
+        fsid,
+        rid,
+        term,
+        data,
+        grantBlocks: sizes.grantBlocks,
+        reserveBlocks: sizes.reserveBlocks,
+        brokenRules,
+      },
       opening,
     );
     const onFatal = (error: unknown): void => this.#end(error);

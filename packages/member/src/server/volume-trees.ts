@@ -34,6 +34,8 @@ export interface VolumeTreesOptions {
   readonly data: Extent;
   /** Blocks of one metadata grant and of one spare. */
   readonly grantBlocks: number;
+  /** Free blocks that data does not get. */
+  readonly reserveBlocks: number;
   readonly brokenRules: BrokenRules;
 }
 
@@ -172,6 +174,18 @@ export class VolumeTrees {
     const extent = await this.free.allocate(blocks);
     if (extent === undefined) throw new NoSpaceError(blocks, what);
     return extent;
+  }
+
+  /**
+   * Takes free blocks for a member's data. What joining, replaying and compacting need stays: a volume that is full of
+   * data can still be opened, read, and made emptier.
+   *
+   * @throws {@link NoSpaceError} `ERR_HOLDFAST_NO_SPACE` when only the reserve is free.
+   */
+  takeForData(blocks: number, what: string): Promise<Extent> {
+    const spareBlocks = this.free.freeBlocks - this.#options.reserveBlocks;
+    if (spareBlocks < 1) throw new NoSpaceError(blocks, what);
+    return this.take(Math.min(blocks, spareBlocks), what);
   }
 
   /** Puts an extent where nobody allocates until its owner is confirmed dead. */

@@ -3,6 +3,7 @@
  */
 
 import type { PoolMarks } from "@holdfast/alloc-extent";
+import { SEGMENT_BLOCKS } from "@holdfast/segment";
 
 /** Sizes that follow from the number of blocks that belong to extents. */
 export interface VolumeSizes {
@@ -10,6 +11,8 @@ export interface VolumeSizes {
   readonly grantBlocks: number;
   /** Blocks of one half of a member's journal. */
   readonly journalHalfBlocks: number;
+  /** Free blocks that data does not get: journals of members to come, and room to compact. */
+  readonly reserveBlocks: number;
   /** When a member's pool of blocks asks for more and gives back. */
   readonly pool: PoolMarks;
 }
@@ -23,6 +26,9 @@ const JOURNAL_HALF_BLOCKS: Bounds = { least: 256, most: 4096, share: 128n };
 /** A refill of at least 6 MiB holds one segment; 64 MiB at most, since all of it is quarantined if the member dies. */
 const POOL_REFILL_BLOCKS: Bounds = { least: 1536, most: 16_384, share: 256n };
 
+/** The reserve takes at most one part in so many. */
+const RESERVE_SHARE = 6n;
+
 interface Bounds {
   readonly least: number;
   readonly most: number;
@@ -32,10 +38,12 @@ interface Bounds {
 
 /** The sizes for `dataCount` blocks of extents. */
 export function sizesFor(dataCount: bigint): VolumeSizes {
+  const journalHalfBlocks = within(JOURNAL_HALF_BLOCKS, dataCount);
   const refillBlocks = within(POOL_REFILL_BLOCKS, dataCount);
   return {
     grantBlocks: within(GRANT_BLOCKS, dataCount),
-    journalHalfBlocks: within(JOURNAL_HALF_BLOCKS, dataCount),
+    journalHalfBlocks,
+    reserveBlocks: Math.min(Number(dataCount / RESERVE_SHARE), 4 * journalHalfBlocks + SEGMENT_BLOCKS),
     pool: { lowBlocks: 0, highBlocks: 4 * refillBlocks, refillBlocks },
   };
 }

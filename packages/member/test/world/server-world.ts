@@ -97,9 +97,9 @@ export class ServerWorld {
   treesOf(rid: bigint, term: bigint, state: VolumeState): VolumeTrees {
     const { device, fsid, layout } = this;
     const data = { start: layout.dataBlock, lengthBlocks: Number(layout.dataCount) };
-    const { grantBlocks } = sizesFor(layout.dataCount);
+    const { grantBlocks, reserveBlocks } = sizesFor(layout.dataCount);
     return new VolumeTrees(
-      { device, fsid, rid, term, data, grantBlocks, brokenRules: NO_BROKEN_RULES },
+      { device, fsid, rid, term, data, grantBlocks, reserveBlocks, brokenRules: NO_BROKEN_RULES },
       state,
     );
   }
