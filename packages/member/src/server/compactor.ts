@@ -201,7 +201,8 @@ export class Compactor {
       const plan = planCompaction(view, this.#busyIds(), this.#cursors);
       if (plan === undefined) return;
       this.#cursors = new Map(this.#cursors).set(plan.upperLevel, plan.nextCursor);
-      await this.#start(plan, worker);
+      // One that is no member any more leaves the roster at once, and that brings planning back here.
+      if (!(await this.#start(plan, worker))) return;
     }
   }
 
@@ -221,10 +222,11 @@ export class Compactor {
     return new Set(jobs.flatMap(({ job }) => [...job.upper, ...job.lower].map(({ id }) => id)));
   }
 
-  async #start(plan: CompactionPlan, worker: bigint): Promise<void> {
+  /** False when the worker is no member any more. */
+  async #start(plan: CompactionPlan, worker: bigint): Promise<boolean> {
     const { committer, call } = this.#options;
     const job = await committer.mutate((trees) => grantJob(trees, plan, worker));
-    if (job === undefined || this.#failure !== undefined) return;
+    if (job === undefined || this.#failure !== undefined) return false;
     this.#running.set(job.id, { job, worker });
     call(worker, Command.compact, CompactionJob.encode(job), (error) => {
       if (error === 0) return;
@@ -232,6 +234,7 @@ export class Compactor {
       if (error === CALL_ABORTED) this.#running.delete(job.id);
       else this.#refused(job, worker, error);
     });
+    return true;
   }
 
   /** A member did not take a job: nothing was or will be written to its blocks. */

@@ -100,6 +100,21 @@ test("a state that no record can hold is undone with the change that made it, an
   expect(server.fatal).toEqual([]);
 });
 
+test("a change of more nodes than blocks are granted is undone and fails alone", async () => {
+  const world = await ServerWorld.format();
+  const server = await world.serve(1n);
+
+  const outcome = server.committer.mutate(async (trees) => {
+    for (let rid = 0n; rid < 3000n; rid += 1n)
+      await trees.members.keepResult(rid, 1n, 0n, new Uint8Array(500));
+  });
+
+  await expect(outcome).rejects.toMatchObject({ code: "ERR_HOLDFAST_NO_SPACE" });
+  expect(await server.trees.members.result(5n, 1n)).toBeUndefined();
+  await expect(take(server, 1n, 1)).resolves.toBeGreaterThan(0n);
+  expect(server.fatal).toEqual([]);
+});
+
 test("a device that refuses the record ends the role: nobody is answered, now or later", async () => {
   const world = await ServerWorld.format();
   const server = await world.serve(1n);
