@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import {
   ageVolume,
   audit,
+  Counters,
   RandomStream,
   ShadowMap,
   VolumeReader,
@@ -54,7 +55,12 @@ async function makeMap(): Promise<{ map: ShadowMap; fsid: bigint; granted: bigin
   const state = VolumeState.decode(record.payload);
   const [taken, ...spares] = state.spares;
   if (taken === undefined) throw new Error("mkfs sets spares aside");
-  const map = new ShadowMap({ medium: simulated.disk.medium, fsid, layout: LAYOUT });
+  const map = new ShadowMap({
+    medium: simulated.disk.medium,
+    fsid,
+    layout: LAYOUT,
+    counters: new Counters(),
+  });
   const payload = VolumeState.encode({ ...state, metadataGrants: [taken], spares });
   map.committed({ term: 2n, seq: 1n, writer: SERVER, address: "", payload });
   return { map, fsid, granted: taken.start };

@@ -38,8 +38,11 @@ const RESTART_MAX_MS = 1500;
 const PAUSE_MIN_MS = 700;
 const PAUSE_MAX_MS = 4000;
 
-/** What a fault may wait for. A record is the most tender write of all, so it has two chances. */
-const AWAITED_KINDS: readonly WriteKind[] = [...WRITE_KINDS, "record"];
+/** What a fault may wait for. A record is the most tender write of all, so it has three chances. */
+const AWAITED_KINDS: readonly WriteKind[] = [...WRITE_KINDS, "record", "record"];
+
+/** When a crash strikes, seen from the landing of the write. */
+const CRASH_VARIANTS = ["before", "within", "within", "after"] as const;
 
 /** A new server's first record has nothing to lose; faults strike later ones too. */
 const SKIPPED_MAX = 8;
@@ -78,20 +81,27 @@ export class Ambush {
     });
   }
 
+  /** With its next journal write a member is cut off, and that write lands when `cutOff` says that all is over. */
+  cutOffAtWrite(victim: Host, cutOff: () => number): void {
+    this.#wait("submitted", { kind: "journal", skippedCount: 0 }, (host) =>
+      host === victim ? { type: "late", delayMs: cutOff() } : undefined,
+    );
+  }
+
   /** Sets the trap of a fault; true if only an election makes the write it waits for. */
   lieInWait({ kind, choice, lastsMs }: WaitingFault): boolean {
     const awaited = AWAITED_KINDS[choice % AWAITED_KINDS.length] ?? "record";
     const isElection = awaited === "splitter-x" || awaited === "splitter-y";
     const wanted = { kind: awaited, skippedCount: isElection ? 0 : (choice >>> 16) % SKIPPED_MAX };
-    const variant = (choice >>> 8) % 3;
+    const variant = CRASH_VARIANTS[(choice >>> 8) % CRASH_VARIANTS.length];
     const isSilent = (choice & 0x1000) !== 0;
     switch (kind) {
       case "crash-at-write":
-        if (variant === 0) this.#wait("submitted", wanted, (host) => this.#killSoon(host, isSilent));
+        if (variant === "before") this.#wait("submitted", wanted, (host) => this.#killSoon(host, isSilent));
         else {
           this.#wait("landing", wanted, (host) => {
             this.#kill(host, isSilent);
-            return variant === 1 ? TORN : UNHARMED;
+            return variant === "within" ? TORN : UNHARMED;
           });
         }
         break;

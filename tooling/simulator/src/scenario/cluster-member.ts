@@ -84,7 +84,7 @@ export class MemberCluster implements Cluster {
     const mkfs = isAged
       ? await ageVolume({ device, fsid, layout, random: world.random })
       : { start: layout.dataBlock, lengthBlocks: 1 };
-    const shadow = new ShadowMap({ medium: world.medium, fsid, layout });
+    const shadow = new ShadowMap({ medium: world.medium, fsid, layout, counters: world.counters });
     const records = new RecordWatch({
       region: { fsid, ...layout.quorum },
       counters: world.counters,
@@ -106,7 +106,7 @@ export class MemberCluster implements Cluster {
       onLost,
     });
     process.rid = member.rid;
-    return new SimulatedMember(member, await member.dataset());
+    return new SimulatedMember(member, await member.dataset(), () => this.#acknowledged(member.rid));
   }
 
   /** The log of a member, heard by the judges as well. */
@@ -118,6 +118,11 @@ export class MemberCluster implements Cluster {
         log[level](facts, message);
       };
     return { ...log, debug: heard("debug"), info: heard("info") };
+  }
+
+  #acknowledged(rid: bigint): void {
+    const complaint = this.#judges?.shadow.acknowledged(rid);
+    if (complaint !== undefined) this.#world?.complain(complaint);
   }
 
   #committed(record: CommitRecord): void {
@@ -151,24 +156,29 @@ export class MemberCluster implements Cluster {
 class SimulatedMember implements ClusterMember {
   readonly #member: Member;
   readonly #dataset: Dataset;
+  readonly #onAcknowledged: () => void;
 
-  constructor(member: Member, dataset: Dataset) {
+  constructor(member: Member, dataset: Dataset, onAcknowledged: () => void) {
     this.#member = member;
     this.#dataset = dataset;
+    this.#onAcknowledged = onAcknowledged;
   }
 
-  put(key: string, value: string): Promise<void> {
-    return this.#dataset.put(key, value);
+  async put(key: string, value: string): Promise<void> {
+    await this.#dataset.put(key, value);
+    this.#onAcknowledged();
   }
 
-  del(key: string): Promise<void> {
-    return this.#dataset.delete(key);
+  async del(key: string): Promise<void> {
+    await this.#dataset.delete(key);
+    this.#onAcknowledged();
   }
 
-  transact(writes: readonly KeyWrite[]): Promise<void> {
-    return this.#dataset.batch(
+  async transact(writes: readonly KeyWrite[]): Promise<void> {
+    await this.#dataset.batch(
       writes.map(({ key, value }) => (value === undefined ? { key } : { key, value })),
     );
+    this.#onAcknowledged();
   }
 
   async get(key: string): Promise<string | undefined> {

@@ -30,7 +30,7 @@ export const FAULT_KINDS = [
   "hold-writes",
   /** What the server writes to the disk lands later, and the server is stopped meanwhile. */
   "hold-server",
-  /** A random member reaches nobody and what it writes lands later still, so that it is evicted meanwhile. */
+  /** A random member is cut off as it writes to its journal: it is evicted before that write lands. */
   "hold-member",
   /** The server reaches nobody and what it writes lands later, while it goes on. */
   "cut-off-server",

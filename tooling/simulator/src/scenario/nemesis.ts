@@ -22,8 +22,7 @@ const DISK_ERROR_PROBABILITY = 0.01;
 const DOWN_MAX_MS = 2500;
 
 /** Longer than a server waits for a silent member (2 s) or for one that should report its locks (1 s). */
-const EVICTION_MS = 3200;
-const HOLD_MEMBER_MAX_MS = 5000;
+const EVICTION_MS = 3000;
 
 /** Long enough that another server is elected meanwhile. */
 const CUT_OFF_MIN_MS = 700;
@@ -101,9 +100,10 @@ export class Nemesis {
         return this.#undoAfter(Math.min(lastsMs, 50), () => this.#pause(server, lastsMs));
       }
       case "hold-member":
-        return this.#cutOff(victim, Math.min(HOLD_MEMBER_MAX_MS, EVICTION_MS + lastsMs));
+        return this.#ambush.cutOffAtWrite(victim, () => this.#cutOff(victim, EVICTION_MS + lastsMs / 8));
       case "cut-off-server":
-        return this.#cutOff(await this.#server(victim), CUT_OFF_MIN_MS + lastsMs / 2);
+        this.#cutOff(await this.#server(victim), CUT_OFF_MIN_MS + lastsMs / 2);
+        return;
       case "race-election":
         this.#ambush.delayClaim();
         return this.#crash(await this.#server(victim), fault, true);
@@ -149,10 +149,11 @@ export class Nemesis {
     this.#undoAfter(lastsMs, () => this.#unblock(host));
   }
 
-  /** Nobody hears of it, and nothing it writes is seen, until the links open and a little later the writes land. */
-  #cutOff(host: Host, lastsMs: number): void {
+  /** Nobody hears of it, and nothing it writes is seen, until the links open and the writes land; returns how long that takes. */
+  #cutOff(host: Host, lastsMs: number): number {
     this.#hold(host, lastsMs);
     this.#isolate(host, lastsMs);
+    return lastsMs;
   }
 
   #split(choice: number, lastsMs: number): void {

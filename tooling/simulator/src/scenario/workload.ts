@@ -17,6 +17,7 @@ export interface WorkloadOptions {
   readonly fleet: Fleet;
   readonly recorder: Recorder;
   readonly counters: Counters;
+  /** Keys that all clients use. */
   readonly keys: readonly string[];
   readonly clientCount: number;
   readonly thinkMaxMs: number;
@@ -25,6 +26,13 @@ export interface WorkloadOptions {
 
 const NOBODY_UP_MS = 50;
 const PADDING_MAX_BYTES = 3000;
+
+/** A client mostly calls one member, so that locks stay where they are used. */
+const FAITHFUL_PROBABILITY = 0.75;
+
+/** Keys that one client alone writes: there nobody else's write can hide that one was lost. */
+const OWN_KEYS_COUNT = 3;
+const OWN_KEY_PROBABILITY = 0.35;
 
 /** The clients of one run. */
 export class Workload {
@@ -61,23 +69,27 @@ export class Workload {
 
   /** Reads every key through one member, as a client of its own. */
   async readAll(host: Host, client: number): Promise<void> {
-    for (const key of this.#options.keys) await this.#get(host, client, key);
+    for (const key of this.#allKeys()) await this.#get(host, client, key);
     await this.#scan(host, client);
   }
 
   async #client(client: number, random: RandomStream): Promise<void> {
     const { world, fleet, thinkMaxMs } = this.#options;
+    const favourite = random.pick(fleet.hosts);
     while (true) {
       await world.sleep(random.range(0, thinkMaxMs));
       if (this.#isStopping) return;
-      const host = random.pick(fleet.up());
+      const up = fleet.up();
+      const isFaithful = random.chance(FAITHFUL_PROBABILITY);
+      const host = isFaithful ? up.find((one) => one === favourite) : random.pick(up);
       if (host === undefined) await world.sleep(NOBODY_UP_MS);
       else await this.#operate(client, host, random);
     }
   }
 
   #operate(client: number, host: Host, random: RandomStream): Promise<void> {
-    const { keys } = this.#options;
+    const isOwn = random.chance(OWN_KEY_PROBABILITY);
+    const keys = isOwn ? ownKeys(client) : this.#options.keys;
     const key = random.pick(keys) ?? "";
     const dice = random.unit();
     if (dice < 0.45) return this.#get(host, client, key);
@@ -124,7 +136,8 @@ export class Workload {
   }
 
   async #scan(host: Host, client: number): Promise<void> {
-    const { keys, fleet, onViolation } = this.#options;
+    const { fleet, onViolation } = this.#options;
+    const keys = this.#allKeys();
     const operation = this.#begin(
       client,
       keys.map((key) => ({ key, operation: "read" })),
@@ -140,6 +153,11 @@ export class Workload {
     for (const key of found.keys()) {
       if (!keys.includes(key)) onViolation({ type: "damaged-value", message: `a scan found the key ${key}` });
     }
+  }
+
+  #allKeys(): readonly string[] {
+    const { keys, clientCount } = this.#options;
+    return [...keys, ...Array.from({ length: clientCount }, (_, client) => ownKeys(client)).flat()];
   }
 
   #begin(client: number, calls: readonly KeyCall[]): OpenOperation {
@@ -160,6 +178,17 @@ export class Workload {
     this.#options.counters.add(`${what} ${end.type}`);
   }
 }
+
+/** The keys of one client: in a lock range that few others share, or none. */
+function ownKeys(client: number): readonly string[] {
+  return Array.from(
+    { length: OWN_KEYS_COUNT },
+    (_, index) => `${OWN_RANGES[client % OWN_RANGES.length]}${client}${index}`,
+  );
+}
+
+/** First characters of clients' own keys; one character, one lock range. */
+const OWN_RANGES = "ABCD";
 
 function performWrites(member: ClusterMember, writes: readonly KeyWrite[]): Promise<void> {
   const [first] = writes;

@@ -22,7 +22,9 @@ import { type BlockHeader, BlockType } from "@holdfast/wire-format";
 import type { LandingWrite } from "../world/landings.ts";
 import type { Medium } from "../world/medium.ts";
 import { isJournalEntry, sealedHeader } from "../scenario/write-kinds.ts";
+import type { Counters } from "../scenario/counters.ts";
 import { type BlockRun, endOf, firstOutside, overlap } from "./block-runs.ts";
+import { LateEntries } from "./late-entries.ts";
 import { type VolumeImage, VolumeReader } from "./volume-image.ts";
 
 /** What a shadow map works with. */
@@ -30,6 +32,8 @@ export interface ShadowMapOptions {
   readonly medium: Medium;
   readonly fsid: bigint;
   readonly layout: VolumeLayout;
+  /** Counts late writes of those who were given up. */
+  readonly counters: Counters;
 }
 
 /** The newest committed record and what it says. */
@@ -52,6 +56,7 @@ export class ShadowMap {
   readonly #reader: VolumeReader;
   readonly #terms: Map<bigint, TermGrants> = new Map();
   readonly #rids: Map<string, bigint> = new Map();
+  readonly #lateEntries: LateEntries = new LateEntries();
   #newest: CommittedVolume | undefined;
 
   constructor(options: ShadowMapOptions) {
@@ -78,10 +83,17 @@ export class ShadowMap {
    */
   committed({ term, seq, writer, payload }: CommitRecord): void {
     const image = this.#reader.imageOf(payload);
+    for (const [rid, { record }] of image.members)
+      if (record?.isEvicted === true) this.#lateEntries.evicted(rid);
     this.#terms.set(term, { winner: writer, runs: image.state.metadataGrants });
     const { newest } = this;
     if (newest === undefined || newest.term < term || (newest.term === term && newest.seq < seq))
       this.#newest = { term, seq, image };
+  }
+
+  /** Judges a member that has just acknowledged a write. */
+  acknowledged(rid: bigint): string | undefined {
+    return this.#lateEntries.acknowledged(rid);
   }
 
   /** Judges one landing write. */
@@ -150,6 +162,7 @@ export class ShadowMap {
     );
     if (header.rid !== rid) return `a journal entry of ${header.rid} by ${rid}`;
     const quarantined = newest.image.quarantine.get(rid) ?? [];
+    if (this.#lateEntries.landed(rid)) this.#options.counters.add("journal entry landed after an eviction");
     if (member === undefined) return outside(run, quarantined, () => `is in quarantine under ${rid}`);
     if (header.epoch > member.journalEpoch + 2n)
       return `epoch ${header.epoch} of a journal of which only ${member.journalEpoch} is recorded`;
