@@ -102,19 +102,7 @@ export class ServerRole {
     const opening = openingState(VolumeState.decode(adopted.payload), adopted, term);
     const fsid = superBlock.fsid;
     const data = { start: layout.dataBlock, lengthBlocks: Number(layout.dataCount) };
-    const trees = new VolumeTrees(
-      {
-        device,
-        fsid,
-        rid,
-        term,
-        data,
-        grantBlocks: sizes.grantBlocks,
-        reserveBlocks: sizes.reserveBlocks,
-        brokenRules,
-      },
-      opening,
-    );
+    const trees = new VolumeTrees({ device, fsid, rid, term, data, sizes, brokenRules }, opening);
     const onFatal = (error: unknown): void => this.#end(error);
     this.#committer = new Committer(
       { trees, leadership, address: sessions.address, brokenRules, log, onFatal },

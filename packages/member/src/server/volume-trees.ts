@@ -20,6 +20,7 @@ import { Manifest } from "@holdfast/compaction";
 import { type BlockDevice, type BrokenRules, HoldfastError, invariant } from "@holdfast/environment";
 import type { BlockRef } from "@holdfast/wire-format";
 import { NodeBatch, NodeStore } from "../volume/node-store.ts";
+import type { VolumeSizes } from "../volume/sizes.ts";
 import { METADATA_GRANTS_MAX, SPARES_MAX, VolumeState } from "../volume/volume-state.ts";
 import { MemberRecords } from "./member-records.ts";
 
@@ -32,10 +33,8 @@ export interface VolumeTreesOptions {
   readonly term: bigint;
   /** The blocks of the volume that belong to extents. */
   readonly data: Extent;
-  /** Blocks of one metadata grant and of one spare. */
-  readonly grantBlocks: number;
-  /** Free blocks that data does not get. */
-  readonly reserveBlocks: number;
+  /** How much is granted and set aside at a time, and what data does not get. */
+  readonly sizes: Pick<VolumeSizes, "grantBlocks" | "reserveBlocks">;
   readonly brokenRules: BrokenRules;
 }
 
@@ -183,7 +182,7 @@ export class VolumeTrees {
    * @throws {@link NoSpaceError} `ERR_HOLDFAST_NO_SPACE` when only the reserve is free.
    */
   takeForData(blocks: number, what: string): Promise<Extent> {
-    const spareBlocks = this.free.freeBlocks - this.#options.reserveBlocks;
+    const spareBlocks = this.free.freeBlocks - this.#options.sizes.reserveBlocks;
     if (spareBlocks < 1) throw new NoSpaceError(blocks, what);
     return this.take(Math.min(blocks, spareBlocks), what);
   }
@@ -202,7 +201,7 @@ export class VolumeTrees {
     for (const { start, lengthBlocks, owner, term } of this.#state.orphans) {
       await this.quarantine({ start, lengthBlocks }, owner, term);
     }
-    const { grantBlocks } = this.#options;
+    const { grantBlocks } = this.#options.sizes;
     const spares = [...this.#state.spares];
     while (spares.length < SPARES_MAX) {
       const extent = await this.free.allocate(grantBlocks);
@@ -291,7 +290,7 @@ export class VolumeTrees {
   /** Takes the next metadata extent while the present ones still hold what this commit and the next need. */
   async #grantAhead(): Promise<void> {
     if (this.#isResigning) return;
-    const { grantBlocks } = this.#options;
+    const { grantBlocks } = this.#options.sizes;
     const lowBlocks = grantBlocks / 2;
     const grants = this.#metadata.grants().length;
     if (this.#metadata.availableBlocks - this.#dirtyNodes < lowBlocks && grants < METADATA_GRANTS_MAX) {

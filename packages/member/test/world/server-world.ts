@@ -97,10 +97,7 @@ export class ServerWorld {
   treesOf(rid: bigint, term: bigint, state: VolumeState): VolumeTrees {
     const { device, fsid, layout } = this;
     const data = { start: layout.dataBlock, lengthBlocks: Number(layout.dataCount) };
-    const { grantBlocks, reserveBlocks } = sizesFor(layout.dataCount);
-    return new VolumeTrees(
-      { device, fsid, rid, term, data, grantBlocks, reserveBlocks, brokenRules: NO_BROKEN_RULES },
-      state,
-    );
+    const sizes = sizesFor(layout.dataCount);
+    return new VolumeTrees({ device, fsid, rid, term, data, sizes, brokenRules: NO_BROKEN_RULES }, state);
   }
 }
