@@ -1,0 +1,397 @@
+import { NO_BROKEN_RULES, SILENT_LOGGER } from "@holdfast/environment";
+import { RECLAIM_LOCKS_MAX, ReclaimRequest } from "@holdfast/lock-protocol";
+import { LockGrant, LockRequest } from "@holdfast/lock-protocol";
+import { COMMAND_FAREWELL, type Respond } from "@holdfast/net-reliable";
+import { expect, test } from "vitest";
+import { ServerLink } from "../../src/client/server-link.ts";
+import { DEFAULT_MEMBER_TIMING, EvictedError, NoSpaceError } from "../../src/index.ts";
+import { createLockClient } from "../../src/locks/lock-client-driver.ts";
+import type { LockClientDriver } from "../../src/locks/locking.ts";
+import {
+  Command,
+  EMPTY_BODY,
+  JoinReply,
+  Membership,
+  type Operation,
+  Refusal,
+  TakeExtentRequest,
+} from "../../src/protocol.ts";
+import { type ServerSessions, startServerSessions } from "../../src/sessions/server-sessions.ts";
+import { rangeOf } from "../locks/lock-wiring.ts";
+import { identity, World } from "../sessions/rig.ts";
+
+const RID = 5n;
+const JOURNAL = [
+  { start: 100n, lengthBlocks: 256 },
+  { start: 400n, lengthBlocks: 256 },
+];
+
+/** A server that answers what a test tells it to. */
+class Server {
+  sessions!: ServerSessions;
+  readonly term: bigint;
+  /** Commands in the order they came. */
+  readonly asked: number[] = [];
+  readonly bodies: Uint8Array[] = [];
+  /** Refusal by command; 0 leaves the command unanswered. */
+  readonly refusals: Map<number, number> = new Map();
+  evictGeneration = 0n;
+
+  constructor(term: bigint) {
+    this.term = term;
+  }
+
+  static async start(world: World, term: bigint): Promise<Server> {
+    const server = new Server(term);
+    server.sessions = await startServerSessions(
+      {
+        identity,
+        listenAddress: `memory:${term}`,
+        term,
+        timing: DEFAULT_MEMBER_TIMING.session,
+        admit: () => 0,
+        handle: (_, command, body, respond) => server.#handle(command, body.slice(), respond),
+        onPeerUp: () => {},
+        onPeerDown: () => {},
+      },
+      world.ports,
+    );
+    world.serverAddress = server.sessions.address;
+    return server;
+  }
+
+  #handle(command: number, body: Uint8Array, respond: Respond): void {
+    if (command !== Command.renew) {
+      this.asked.push(command);
+      this.bodies.push(body);
+    }
+    const refusal = this.refusals.get(command);
+    if (refusal === 0) return;
+    if (refusal === undefined) respond(0, this.#answer(command, body));
+    else respond(refusal, EMPTY_BODY);
+  }
+
+  #answer(command: number, body: Uint8Array): Uint8Array {
+    const { evictGeneration, term } = this;
+    if (command === Command.join) return JoinReply.encode({ number: 3, journal: JOURNAL, evictGeneration });
+    if (command === Command.reclaim || command === Command.confirm)
+      return Membership.encode({ evictGeneration });
+    if (command !== Command.lock) return body;
+    const { start, mode } = LockRequest.decode(body);
+    return LockGrant.encode({ start, mode, writeSeq: term << 40n, term, manifestVersion: 0n });
+  }
+}
+
+interface Fixture {
+  readonly world: World;
+  readonly link: ServerLink;
+  readonly locks: LockClientDriver;
+  readonly losses: Error[];
+}
+
+function begin(): Fixture {
+  const world = new World();
+  const { clock } = world;
+  const losses: Error[] = [];
+  const { fsid, formatHash, key } = identity;
+  const link: ServerLink = new ServerLink(
+    {
+      superBlock: {
+        fsid,
+        formatHash,
+        key,
+        formatVersion: 1,
+        blockCount: 1n,
+        termsMax: 64,
+        votes: 1,
+        label: "",
+      },
+      rid: RID,
+      join: { isVoter: false, address: "", name: "test" },
+      timing: DEFAULT_MEMBER_TIMING,
+      findServer: () => Promise.resolve(world.serverAddress),
+      handle: (_, __, ___, respond) => respond(Refusal.unknownCommand, EMPTY_BODY),
+      onHeard: () => {},
+      onLost: (error) => losses.push(error),
+    },
+    () => locks,
+    world.ports,
+  );
+  const locks = createLockClient({
+    call: link.call,
+    commandLock: Command.lock,
+    idleLimit: 10_000,
+    brokenRules: NO_BROKEN_RULES,
+    flush: () => Promise.resolve(),
+    onError: (error) => losses.push(error as Error),
+    clock,
+    log: SILENT_LOGGER,
+  });
+  return { world, link, locks, losses };
+}
+
+async function joined(): Promise<Fixture & { readonly server: Server }> {
+  const fixture = begin();
+  const server = await Server.start(fixture.world, 1n);
+  await fixture.world.clock.advance(30);
+  return { ...fixture, server };
+}
+
+/** The server is gone, and the next one is there. */
+async function succeed({ world }: Fixture, { sessions }: Server, term: bigint): Promise<Server> {
+  await sessions.close();
+  const next = await Server.start(world, term);
+  await world.clock.advance(500);
+  return next;
+}
+
+test("a member joins once, before anything else is asked", async () => {
+  const fixture = begin();
+  const { world, link } = fixture;
+  const early = link.request(Command.manifest, EMPTY_BODY);
+  const server = await Server.start(world, 1n);
+  await world.clock.advance(300);
+  world.network.cut();
+  await world.clock.advance(300);
+  await early;
+
+  expect(await link.joined).toEqual({ number: 3, journal: JOURNAL, evictGeneration: 0n });
+  expect(server.asked).toEqual([Command.join, Command.manifest]);
+  expect([link.term, link.isConnected, link.failure]).toEqual([1n, true, undefined]);
+});
+
+test("a new server is told every lock, in parts, before it is asked for anything", async () => {
+  const fixture = await joined();
+  const { link, locks, world, server } = fixture;
+  const holds = Array.from({ length: RECLAIM_LOCKS_MAX + 10 }, (_, index) => {
+    const { start, end } = rangeOf(index % 256);
+    const [first, last] = [start.slice(), end.slice()];
+    first[1] = Math.floor(index / 256);
+    last.fill(0xff, 2);
+    last[1] = Math.floor(index / 256);
+    return locks.acquire({ start: first, end: last }, "write");
+  });
+  await world.clock.advance(100);
+  for (const hold of await Promise.all(holds)) hold.release();
+  server.refusals.set(Command.manifest, 0);
+  const asked = link.request(Command.manifest, EMPTY_BODY);
+  await world.clock.advance(10);
+
+  const next = await succeed(fixture, server, 2n);
+  await asked;
+
+  expect(next.asked).toEqual([Command.reclaim, Command.reclaim, Command.manifest]);
+  const reports = next.bodies.slice(0, 2).map((body) => ReclaimRequest.decode(body));
+  expect(reports.map(({ locks: reported, isLast }) => [reported.length, isLast])).toEqual([
+    [RECLAIM_LOCKS_MAX, false],
+    [10, true],
+  ]);
+  expect(link.term).toBe(2n);
+});
+
+test("an operation keeps its number over servers, and each one tells which results have arrived", async () => {
+  const fixture = await joined();
+  const { link, world, server } = fixture;
+  const operations: Operation[] = [];
+  const take = (): Promise<Uint8Array> =>
+    link.operation(Command.takeExtent, (operation) => {
+      operations.push(operation);
+      return TakeExtentRequest.encode({ ...operation, blocks: 1 });
+    });
+  await Promise.all([take(), take(), world.clock.advance(30)]);
+  server.refusals.set(Command.takeExtent, 0);
+  const third = take();
+  await world.clock.advance(30);
+  const unanswered = server.bodies.at(-1);
+
+  const next = await succeed(fixture, server, 2n);
+  await third;
+  await Promise.all([take(), world.clock.advance(30)]);
+
+  expect(next.bodies[next.asked.indexOf(Command.takeExtent)]).toEqual(unanswered);
+  expect(operations).toEqual([
+    { operation: 1n, seen: 0n },
+    { operation: 2n, seen: 0n },
+    { operation: 3n, seen: 2n },
+    { operation: 4n, seen: 3n },
+  ]);
+});
+
+test("an operation that was refused has been answered, too", async () => {
+  const { link, world, server } = await joined();
+  server.refusals.set(Command.takeExtent, Refusal.noSpace);
+  const numbers: Operation[] = [];
+  const take = (): Promise<unknown> =>
+    link
+      .operation(Command.takeExtent, (operation) => {
+        numbers.push(operation);
+        return EMPTY_BODY;
+      })
+      .catch((error: unknown) => error);
+
+  const [first] = await Promise.all([take(), world.clock.advance(30)]);
+  await Promise.all([take(), world.clock.advance(30)]);
+
+  expect(first).toBeInstanceOf(NoSpaceError);
+  expect(numbers[1]).toEqual({ operation: 2n, seen: 1n });
+});
+
+test("refusals are errors that name the command, and leave the membership as it is", async () => {
+  const { link, world, server, losses } = await joined();
+  server.refusals.set(Command.manifest, Refusal.internal);
+  const outcome = link.request(Command.manifest, EMPTY_BODY).catch((error: unknown) => error);
+  await world.clock.advance(30);
+
+  expect(await outcome).toMatchObject({
+    code: "ERR_HOLDFAST_OPERATION_REFUSED",
+    facts: { command: Command.manifest, refusal: Refusal.internal },
+  });
+  expect(losses).toEqual([]);
+});
+
+test("a member that was evicted is told once: everything fails, nothing is asked any more, no timer is left", async () => {
+  const fixture = await joined();
+  const { link, world, server, losses } = fixture;
+  server.refusals.set(Command.manifest, Refusal.evicted);
+  server.refusals.set(Command.status, 0);
+  const calls = [Command.status, Command.manifest].map((command) =>
+    link.request(command, EMPTY_BODY).catch((error: unknown) => error),
+  );
+  const waiting = link.termAfter(1n).catch((error: unknown) => error);
+  await world.clock.advance(50);
+
+  for (const outcome of [...(await Promise.all(calls)), await waiting])
+    expect(outcome).toBeInstanceOf(EvictedError);
+  expect(losses).toHaveLength(1);
+  await expect(link.request(Command.manifest, EMPTY_BODY)).rejects.toBe(losses[0]);
+  await expect(link.farewell()).rejects.toBe(losses[0]);
+  await expect(link.termAfter(0n)).rejects.toBe(losses[0]);
+  expect(link.lease.isValid).toBe(false);
+  await server.sessions.close();
+  await world.clock.advance(1000);
+  expect(world.clock.timersCount).toBe(0);
+});
+
+test("a new server that does not know the member has evicted it", async () => {
+  const fixture = await joined();
+  const { world, server, losses } = fixture;
+  await server.sessions.close();
+  const next = await Server.start(world, 2n);
+  next.refusals.set(Command.reclaim, Refusal.evicted);
+  await world.clock.advance(500);
+
+  expect(losses).toHaveLength(1);
+  expect(losses[0]).toBeInstanceOf(EvictedError);
+});
+
+test.each([
+  [Refusal.noSpace, "ERR_HOLDFAST_NO_SPACE"],
+  [Refusal.tooManyMembers, "ERR_HOLDFAST_OPERATION_REFUSED"],
+  [Refusal.internal, "ERR_HOLDFAST_OPERATION_REFUSED"],
+])("a join that is refused with %d is not tried again", async (refusal, code) => {
+  const { world, link, losses } = begin();
+  const server = await Server.start(world, 1n);
+  server.refusals.set(Command.join, refusal);
+  const outcome = link.joined.catch((error: unknown) => error);
+
+  await world.clock.advance(2000);
+
+  expect(await outcome).toMatchObject({ code });
+  expect(losses).toMatchObject([{ code }]);
+  expect(server.asked).toEqual([Command.join]);
+});
+
+test("a join whose answer is lost with its server is asked again at the next", async () => {
+  const fixture = begin();
+  const { world, link } = fixture;
+  const server = await Server.start(world, 1n);
+  server.refusals.set(Command.join, 0);
+  await world.clock.advance(50);
+
+  const next = await succeed(fixture, server, 2n);
+
+  expect((await link.joined).number).toBe(3);
+  expect([server.asked, next.asked]).toEqual([[Command.join], [Command.join]]);
+});
+
+test("who waits for a later term goes on when its server has counted the member in", async () => {
+  const fixture = await joined();
+  const { link, server } = fixture;
+  await link.termAfter(0n);
+  let isLater = false;
+  const later = link.termAfter(1n).then(() => {
+    isLater = true;
+  });
+  await fixture.world.clock.advance(50);
+  expect(isLater).toBe(false);
+
+  await succeed(fixture, server, 2n);
+  await later;
+
+  expect(link.term).toBe(2n);
+});
+
+test("a confirmation brings the evictions so far, and so does a new server", async () => {
+  const fixture = await joined();
+  const { link, world, server } = fixture;
+  server.evictGeneration = 4n;
+  await Promise.all([link.confirm(), world.clock.advance(30)]);
+  expect(link.evictGeneration).toBe(4n);
+
+  await server.sessions.close();
+  const next = await Server.start(world, 2n);
+  next.evictGeneration = 9n;
+  await world.clock.advance(500);
+
+  expect(link.evictGeneration).toBe(9n);
+});
+
+test("the lease runs while the server answers, and is over when it has been silent for that long", async () => {
+  const { link, world } = await joined();
+  await world.clock.advance(5000);
+  expect(link.lease.isValid).toBe(true);
+
+  world.network.isSilent = true;
+  await world.clock.advance(DEFAULT_MEMBER_TIMING.leaseMs + 1);
+
+  expect(link.lease.isValid).toBe(false);
+});
+
+test("a member that leaves reports nothing to a new server: it only says farewell there", async () => {
+  const fixture = await joined();
+  const { link, server, losses } = fixture;
+  server.refusals.set(COMMAND_FAREWELL, 0);
+  const farewell = link.farewell();
+  await fixture.world.clock.advance(30);
+
+  const next = await succeed(fixture, server, 2n);
+  await farewell;
+
+  expect(next.asked).toEqual([COMMAND_FAREWELL]);
+  expect(losses).toEqual([]);
+  expect(link.lease.isValid).toBe(false);
+});
+
+test("a farewell to a server that has evicted the member says so", async () => {
+  const { link, world, server } = await joined();
+  server.refusals.set(COMMAND_FAREWELL, Refusal.evicted);
+  const outcome = link.farewell().catch((error: unknown) => error);
+
+  await world.clock.advance(30);
+
+  expect(await outcome).toBeInstanceOf(EvictedError);
+});
+
+test("closed by its owner, everything that waits fails with the owner's reason", async () => {
+  const { link, world, server } = await joined();
+  server.refusals.set(Command.status, 0);
+  const outcome = link.request(Command.status, EMPTY_BODY).catch((error: unknown) => error);
+  const reason = new Error("closed");
+  await world.clock.advance(10);
+
+  link.close(reason);
+  link.close(new Error("later"));
+
+  expect(await outcome).toBe(reason);
+  await expect(link.lease.valid()).rejects.toBe(reason);
+});
