@@ -13,6 +13,9 @@ import {
 import { NoSpaceError } from "../server/volume-trees.ts";
 import type { ServerLink } from "./server-link.ts";
 
+/** Blocks asked for at least when there is to be more at hand: 1 MiB. */
+const LEAST_ASKED_BLOCKS = 256;
+
 /** The pool of blocks that a member may write to. */
 export class MemberSpace {
   readonly #pool: MemberPool;
@@ -43,8 +46,8 @@ export class MemberSpace {
   }
 
   /**
-   * Resolves when at least `blocks` blocks were at hand, in runs of any length. Asks for twice what is missing, so that a
-   * growing need asks seldom, and for little on a volume that is nearly full or small.
+   * Resolves when at least `blocks` blocks were at hand, in runs of any length. Asks for as many again, so that a need that
+   * grows bit by bit asks seldom, and for less than a refill, which is much of a small volume.
    *
    * @throws {@link NoSpaceError} `ERR_HOLDFAST_NO_SPACE`.
    */
@@ -100,7 +103,8 @@ export class MemberSpace {
       const missing = blocks - this.freeBlocks;
       // No run is as long as this, so the pool lets ask in any case.
       const most = this.#pool.ask(this.freeBlocks + 1);
-      const extent = await this.#request(Math.max(missing, Math.min(most, 2 * missing)));
+      const more = Math.min(most, Math.max(blocks, LEAST_ASKED_BLOCKS));
+      const extent = await this.#request(Math.max(missing, more));
       if (extent === undefined) throw new NoSpaceError(missing, "this member");
     }
   }
