@@ -12,7 +12,7 @@ test("a long import: level 0 stays bounded, deeper levels fill, and every item i
   const most = { levelZero: 0 };
   const value = "v".repeat(400);
 
-  for (let round = 0; round < 40; round += 1) {
+  for (let round = 0; round < 28; round += 1) {
     const batches = writers.map((data, writer) =>
       data.batch(
         Array.from({ length: 50 }, (_, index) => ({

@@ -29,7 +29,7 @@ test("one member serves, and every member says who and what it is", async () => 
   expect(reports.map(({ rid }) => rid)).toEqual([first.member.rid, second.member.rid]);
   expect(reports[0]).toMatchObject({ label: "test", fsid: second.member.fsid });
   const status = await world.finish(second.member.status());
-  expect(status).toMatchObject({ term: 2n, server: first.member.rid, termsMax: 256 });
+  expect(status).toMatchObject({ term: 2n, server: first.member.rid, termsMax: 16 });
   const seen = new Set(
     status.members.map(({ name, isConnected, isVoter }) => `${name} ${isConnected} ${isVoter}`),
   );

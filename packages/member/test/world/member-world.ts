@@ -31,6 +31,9 @@ const PATIENCE_MS = 60_000;
 
 const STEP_MS = 5;
 
+/** More than any test uses; formatting more takes longer. */
+const TERMS_MAX = 16;
+
 /** One volume and whoever opens it. */
 export class MemberWorld {
   readonly clock: ManualClock = new ManualClock();
@@ -45,7 +48,7 @@ export class MemberWorld {
 
   static async format(sizeBytes: number = 64 * MIB): Promise<MemberWorld> {
     const world = new MemberWorld(sizeBytes);
-    await formatVolume(world.device, { label: "test", votes: 1 }, world.random);
+    await formatVolume(world.device, { label: "test", votes: 1, termsMax: TERMS_MAX }, world.random);
     return world;
   }
 

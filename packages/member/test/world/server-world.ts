@@ -26,6 +26,9 @@ export interface TestServer {
   readonly fatal: unknown[];
 }
 
+/** More than any test uses; formatting more takes longer. */
+const TERMS_MAX = 16;
+
 /** One volume. */
 export class ServerWorld {
   readonly clock: ManualClock = new ManualClock();
@@ -36,12 +39,16 @@ export class ServerWorld {
 
   private constructor(sizeBytes: number) {
     this.device = new MemoryDevice(sizeBytes);
-    this.layout = layoutFor(this.device.sizeBytes);
+    this.layout = layoutFor(this.device.sizeBytes, TERMS_MAX);
   }
 
   static async format(sizeBytes: number = 32 * MIB): Promise<ServerWorld> {
     const world = new ServerWorld(sizeBytes);
-    world.superBlock = await formatVolume(world.device, { label: "test", votes: 1 }, world.random);
+    world.superBlock = await formatVolume(
+      world.device,
+      { label: "test", votes: 1, termsMax: TERMS_MAX },
+      world.random,
+    );
     return world;
   }
 
