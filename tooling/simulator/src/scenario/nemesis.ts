@@ -32,6 +32,7 @@ export class Nemesis {
   readonly #options: NemesisOptions;
   readonly #ambush: Ambush;
   #isOver = false;
+  #hasDiskFailed = false;
 
   constructor(options: NemesisOptions) {
     this.#options = options;
@@ -52,13 +53,17 @@ export class Nemesis {
     }
   }
 
-  /** Ends all faults: links open, disks answer, paused processes go on, dead ones come back. */
+  /**
+   * Ends all faults: links open, disks answer, paused processes go on, dead ones come back. After errors of the disk every
+   * process is started afresh, as an operator would: one whose record could not be written never serves again.
+   */
   heal(): void {
     const { fleet, network, disk } = this.#options;
     this.#isOver = true;
     network.heal();
     disk.heal();
     for (const host of fleet.hosts) {
+      if (this.#hasDiskFailed) fleet.kill(host);
       host.process?.resume();
       fleet.start(host);
     }
@@ -125,6 +130,7 @@ export class Nemesis {
         await fleet.leave(victim);
         return fleet.startLater(victim, Math.min(lastsMs, DOWN_MAX_MS));
       case "disk-errors":
+        this.#hasDiskFailed = true;
         disk.setErrors({
           read: DISK_ERROR_PROBABILITY,
           write: DISK_ERROR_PROBABILITY,
