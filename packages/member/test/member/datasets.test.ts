@@ -121,6 +121,11 @@ test("an empty key, a key that is too long, and a value that is too long are ref
   });
 });
 
+const scanned = one().then(async ({ world, data }) => {
+  await world.finish(data.batch(["c", "ab", "b", "a", "abc", "ba"].map((key) => ({ key, value: key }))));
+  return { world, data };
+});
+
 test.each<[string, ScanOptions, string]>([
   ["everything", {}, "a ab abc b ba c"],
   ["from a key on", { from: "ab" }, "ab abc b ba c"],
@@ -138,10 +143,7 @@ test.each<[string, ScanOptions, string]>([
   ["so many backwards", { limit: 2, isReverse: true }, "c ba"],
   ["none", { limit: 0 }, ""],
 ])("a scan of %s", async (_, options, wanted) => {
-  const { world, data } = await one();
-  await world.finish(data.batch(["c", "ab", "b", "a", "abc", "ba"].map((key) => ({ key, value: key }))));
-
-  expect((await keys({ world, data }, options)).join(" ")).toBe(wanted);
+  expect((await keys(await scanned, options)).join(" ")).toBe(wanted);
 });
 
 test("a warm read is answered at once, and a cold one is not", async () => {
