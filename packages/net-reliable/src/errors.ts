@@ -33,3 +33,21 @@ export class RequestError extends HoldfastError<
     this.body = body;
   }
 }
+
+/** A command that no open session carries. */
+export function unexpectedCommand(command: number): SessionError {
+  return new SessionError(
+    "ERR_HOLDFAST_SESSION_COMMAND",
+    `command 0x${command.toString(16)} has no place in an open session`,
+    command,
+  );
+}
+
+/** A frame's number that cannot follow the ones before. */
+export function outOfRange(what: string, number: number, limit: number): SessionError {
+  return new SessionError(
+    "ERR_HOLDFAST_SESSION_SEQUENCE",
+    `the peer ${what} ${number}, ours is ${limit}`,
+    number,
+  );
+}

@@ -22,7 +22,7 @@ import {
   encodeFrame,
 } from "@holdfast/wire-format";
 import { CALL_ABORTED, CALL_MALFORMED, COMMAND_FAREWELL, COMMAND_HEARTBEAT, RESERVED_MIN } from "./codes.ts";
-import { SessionError } from "./errors.ts";
+import { SessionError, outOfRange, unexpectedCommand } from "./errors.ts";
 import { ACK_AFTER_BYTES, ACK_AFTER_FRAMES, OUTBOX_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { type Done, type PendingRequest, PendingRequests } from "./pending-requests.ts";
@@ -161,7 +161,7 @@ export class Session {
       throw outOfRange("acknowledged", frame.recvSeq, this.#outbox.lastSeq);
     this.#outbox.acknowledge(frame.recvSeq);
     if (frame.seq === 0) {
-      if (frame.command !== COMMAND_HEARTBEAT) throw unexpected(frame.command);
+      if (frame.command !== COMMAND_HEARTBEAT) throw unexpectedCommand(frame.command);
       return;
     }
     if (frame.seq <= this.#receivedSeq) {
@@ -288,7 +288,7 @@ export class Session {
 
   #takeRequest(frame: Frame): void {
     const { id, command } = frame;
-    if (command >= RESERVED_MIN && command !== COMMAND_FAREWELL) throw unexpected(command);
+    if (command >= RESERVED_MIN && command !== COMMAND_FAREWELL) throw unexpectedCommand(command);
     if (this.#owedCount >= this.#limits.requestsInFlightMax)
       throw new SessionError(
         "ERR_HOLDFAST_SESSION_LIMIT",
@@ -382,20 +382,4 @@ function isU16(value: number): boolean {
 
 function isMalformed(error: unknown): boolean {
   return error instanceof RangeError || (error instanceof HoldfastError && error.category === "protocol");
-}
-
-function unexpected(command: number): SessionError {
-  return new SessionError(
-    "ERR_HOLDFAST_SESSION_COMMAND",
-    `command 0x${command.toString(16)} has no place in an open session`,
-    command,
-  );
-}
-
-function outOfRange(what: string, number: number, limit: number): SessionError {
-  return new SessionError(
-    "ERR_HOLDFAST_SESSION_SEQUENCE",
-    `the peer ${what} ${number}, ours is ${limit}`,
-    number,
-  );
 }
