@@ -117,7 +117,6 @@ export async function openVolume(url: string, options: OpenVolumeOptions = {}): 
   const { listen = DEFAULT_LISTEN_ADDRESS, fsid, timing, signal, onLost } = options;
   const device = await openBlockDevice(url);
   try {
-    if (listen !== false) await tryListening(listen);
     const member = await openMember({
       device,
       clock: nodeClock,
@@ -137,13 +136,4 @@ export async function openVolume(url: string, options: OpenVolumeOptions = {}): 
     await device.close();
     throw error;
   }
-}
-
-/**
- * A member listens only once it serves; an address that is taken or malformed would be noticed long after the start,
- * when the volume needs this server. So it is tried at once.
- */
-async function tryListening(address: string): Promise<void> {
-  const listener = await nodeTransport.listen(address, (stream) => stream.destroy());
-  await listener.close();
 }
