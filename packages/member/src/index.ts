@@ -3,8 +3,6 @@ export * from "./dataset.ts";
 export * from "./errors.ts";
 export * from "./formats.ts";
 export * from "./member.ts";
-export { type ClientSession, startClientSession } from "./sessions/client-session.ts";
-export { type ServerSessions, startServerSessions } from "./sessions/server-sessions.ts";
 export { MemberStatus, StatusReply } from "./protocol.ts";
 export { type CompactorLimits, DEFAULT_COMPACTOR_LIMITS } from "./server/compactor.ts";
 export * from "./server/member-records.ts";

@@ -6,10 +6,15 @@
  * when it asks.
  */
 import { MemberPool } from "@holdfast/alloc-extent";
-import { type BrokenRules, blockOffset, NO_BROKEN_RULES, utf8 } from "@holdfast/environment";
+import { type BrokenRules, NO_BROKEN_RULES, blockOffset, utf8 } from "@holdfast/environment";
 import { ItemStore, type JournalRegion } from "@holdfast/item-store";
 import type { Respond } from "@holdfast/net-reliable";
-import { type QuorumRegion, RECORD_ADDRESS_BYTES_MAX } from "@holdfast/quorum";
+import {
+  type QuorumRegion,
+  RECORD_ADDRESS_BYTES_MAX,
+  readNewestRecord,
+  readTermStatus,
+} from "@holdfast/quorum";
 import { SegmentRef } from "@holdfast/segment";
 import { checkCommitted } from "./client/commit-check.ts";
 import { CompactionWorker } from "./client/compaction-worker.ts";
@@ -29,15 +34,13 @@ import {
   RecordSegmentsRequest,
   Refusal,
 } from "./protocol.ts";
-import { readNewestRecord } from "./quorum/newest-record.ts";
-import { readTermStatus } from "./quorum/term-status.ts";
 import { Reign } from "./reign.ts";
 import { DEFAULT_COMPACTOR_LIMITS } from "./server/compactor.ts";
 import { Doorway } from "./server/doorway.ts";
 import type { MemberTiming } from "./timing.ts";
-import { layoutFor, type VolumeLayout } from "./volume/layout.ts";
+import { type VolumeLayout, layoutFor } from "./volume/layout.ts";
 import { sizesFor } from "./volume/sizes.ts";
-import { readSuper, type SuperBlock } from "./volume/super-block.ts";
+import { type SuperBlock, readSuper } from "./volume/super-block.ts";
 
 /** Idle locks kept before the oldest is given back, one per acquire. */
 const IDLE_LOCKS_MAX = 4096;

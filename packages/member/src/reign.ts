@@ -4,8 +4,7 @@
  * A reign that ended because a record could not be written is the last one of this process: its device path is
  * not to be trusted with another.
  */
-import { DeposedError, type Leadership, type QuorumRegion } from "@holdfast/quorum";
-import { startVoter, type Voter } from "./quorum/voter.ts";
+import { DeposedError, type Leadership, type QuorumRegion, type Voter, startVoter } from "@holdfast/quorum";
 import { ServerRole, type ServerRoleOptions } from "./server/server-role.ts";
 
 /** What a voter needs. */

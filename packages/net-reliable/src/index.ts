@@ -1,6 +1,9 @@
 export * from "./backoff.ts";
 export * from "./client-machine.ts";
 export * from "./codes.ts";
+export * from "./driver/client-session.ts";
+export * from "./driver/server-sessions.ts";
+export type { SessionPorts } from "./driver/session-ports.ts";
 export * from "./errors.ts";
 export * from "./greeting.ts";
 export * from "./limits.ts";

@@ -1,9 +1,8 @@
 /*
  * The measured side: asks for an echo and is told when it came. Both kinds look the same to the load.
  */
+import { DEFAULT_SESSION_TIMING, startClientSession } from "@holdfast/net-reliable";
 import { connect } from "node:net";
-import { startClientSession } from "@holdfast/member";
-import { DEFAULT_SESSION_TIMING } from "@holdfast/net-reliable";
 import { startChild } from "../child.ts";
 import { BareConnection } from "./bare-connection.ts";
 import { ECHO_COMMAND, IDENTITY, SESSION_PORTS } from "./session-setup.ts";

@@ -1,9 +1,8 @@
 /*
  * A process that sends back what it gets: by sessions, or by bare frames.
  */
+import { DEFAULT_SESSION_TIMING, startServerSessions } from "@holdfast/net-reliable";
 import { type AddressInfo, createServer } from "node:net";
-import { startServerSessions } from "@holdfast/member";
-import { DEFAULT_SESSION_TIMING } from "@holdfast/net-reliable";
 import { parentGone, say } from "../child.ts";
 import { BareConnection } from "./bare-connection.ts";
 import { IDENTITY, SESSION_PORTS } from "./session-setup.ts";

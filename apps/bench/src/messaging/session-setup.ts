@@ -2,8 +2,7 @@
  * What both processes of the session measurement must agree on.
  */
 import { SILENT_LOGGER } from "@holdfast/environment";
-import type { startClientSession } from "@holdfast/member";
-import type { SessionIdentity } from "@holdfast/net-reliable";
+import type { SessionIdentity, startClientSession } from "@holdfast/net-reliable";
 import { nodeClock, nodeCryptography, nodeRandom, nodeTransport } from "@holdfast/platform-node";
 
 /** A volume that does not exist: sessions need only its names. */

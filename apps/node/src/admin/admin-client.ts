@@ -1,16 +1,15 @@
 /*
  * Access to a volume through a member that runs on the same host.
  */
-import { HoldfastError, type ErrorCategory, type Logger, utf8 } from "@holdfast/environment";
+import { type ErrorCategory, HoldfastError, type Logger, utf8 } from "@holdfast/environment";
+import { type Change, DatasetError, type Entry, StatusReply } from "@holdfast/member";
 import {
-  type Change,
   type ClientSession,
-  DatasetError,
-  type Entry,
-  StatusReply,
+  DEFAULT_SESSION_TIMING,
+  RequestError,
+  type SessionIdentity,
   startClientSession,
-} from "@holdfast/member";
-import { DEFAULT_SESSION_TIMING, RequestError, type SessionIdentity } from "@holdfast/net-reliable";
+} from "@holdfast/net-reliable";
 import { nodeClock, nodeCryptography, nodeRandom, nodeTransport } from "@holdfast/platform-node";
 import type { Access, AccessScan } from "../access.ts";
 import { checkItem } from "../check-item.ts";

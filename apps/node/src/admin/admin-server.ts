@@ -2,8 +2,14 @@
  * Serves one-shot commands of the same user from a running member.
  */
 import { HoldfastError, type Logger, utf8 } from "@holdfast/environment";
-import { type Entry, type ServerSessions, StatusReply, startServerSessions } from "@holdfast/member";
-import { DEFAULT_SESSION_TIMING, type Respond, type SessionIdentity } from "@holdfast/net-reliable";
+import { type Entry, StatusReply } from "@holdfast/member";
+import {
+  DEFAULT_SESSION_TIMING,
+  type Respond,
+  type ServerSessions,
+  type SessionIdentity,
+  startServerSessions,
+} from "@holdfast/net-reliable";
 import { nodeClock, nodeCryptography, nodeRandom, nodeTransport } from "@holdfast/platform-node";
 import type { Access } from "../access.ts";
 import {

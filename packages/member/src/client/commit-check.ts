@@ -8,7 +8,7 @@
  *   - A record that tells of evictions unknown here, or none that can be read: the server is asked. Its word, given
  *     after a check that began when it was asked, is as good as the look: whoever evicts this member does so later.
  */
-import type { TermStatus } from "../quorum/term-status.ts";
+import type { TermStatus } from "@holdfast/quorum";
 import { evictGenerationOf } from "../volume/volume-state.ts";
 import type { ServerLink } from "./server-link.ts";
 

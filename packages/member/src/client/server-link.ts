@@ -6,22 +6,25 @@ import {
   type Clock,
   type Cryptography,
   type Deferred,
-  deferred,
   type Logger,
   type Random,
   type Transport,
+  deferred,
 } from "@holdfast/environment";
+import { RECLAIM_LOCKS_MAX, ReclaimRequest } from "@holdfast/lock-protocol";
 import {
   CALL_ABORTED,
   CALL_OVERLOADED,
   COMMAND_FAREWELL,
+  type ClientSession,
   REFUSAL,
   RequestError,
+  type RequestHandler,
+  type ServerContact,
+  startClientSession,
 } from "@holdfast/net-reliable";
-import { Lease } from "./lease.ts";
 import { ClosedError, EvictedError, OperationRefusedError, SessionRefusedError } from "../errors.ts";
 import type { LockClientDriver } from "../locks/locking.ts";
-import { RECLAIM_LOCKS_MAX, ReclaimRequest } from "@holdfast/lock-protocol";
 import {
   Command,
   EMPTY_BODY,
@@ -32,14 +35,9 @@ import {
   Refusal,
 } from "../protocol.ts";
 import { NoSpaceError } from "../server/volume-trees.ts";
-import {
-  type ClientSession,
-  type RequestHandler,
-  type ServerContact,
-  startClientSession,
-} from "../sessions/client-session.ts";
 import type { MemberTiming } from "../timing.ts";
 import type { SuperBlock } from "../volume/super-block.ts";
+import { Lease } from "./lease.ts";
 
 /** What a link needs. */
 export interface ServerLinkOptions {

@@ -10,18 +10,17 @@
  * that failed rest for a while: planned at once, it would most likely fail again, and at once.
  */
 import {
-  applyResult,
   CompactionJob,
   type CompactionPlan,
   CompactionResult,
-  jobOf,
   type LevelCursors,
   type ManifestView,
+  applyResult,
+  jobOf,
   planCompaction,
 } from "@holdfast/compaction";
-import { type Cancel, type Clock, type Deferred, deferred, type Logger } from "@holdfast/environment";
-import { CALL_ABORTED } from "@holdfast/net-reliable";
-import type { ServerSessions } from "../sessions/server-sessions.ts";
+import { type Cancel, type Clock, type Deferred, type Logger, deferred } from "@holdfast/environment";
+import { CALL_ABORTED, type ServerSessions } from "@holdfast/net-reliable";
 import { Command, Refusal } from "../protocol.ts";
 import type { Committer } from "./committer.ts";
 import { RefusedError } from "./refusals.ts";

@@ -16,28 +16,33 @@ import {
   type Clock,
   type Cryptography,
   type Deferred,
-  deferred,
   DeviceError,
   HoldfastError,
   type Logger,
-  type Transport,
   type Random,
+  type Transport,
+  deferred,
 } from "@holdfast/environment";
-import type { VolumeLayout } from "../volume/layout.ts";
-import { createLockServer, type LockServerDriver } from "../locks/lock-server-driver.ts";
-import { Command, EMPTY_BODY, Refusal, StatusReply } from "../protocol.ts";
+import {
+  COMMAND_FAREWELL,
+  REFUSAL,
+  type Respond,
+  type ServerSessions,
+  startServerSessions,
+} from "@holdfast/net-reliable";
 import type { Leadership } from "@holdfast/quorum";
-import { type ServerSessions, startServerSessions } from "../sessions/server-sessions.ts";
+import { type LockServerDriver, createLockServer } from "../locks/lock-server-driver.ts";
+import { Command, EMPTY_BODY, Refusal, StatusReply } from "../protocol.ts";
 import type { MemberTiming } from "../timing.ts";
+import type { VolumeLayout } from "../volume/layout.ts";
 import { sizesFor } from "../volume/sizes.ts";
 import type { SuperBlock } from "../volume/super-block.ts";
-import { COMMAND_FAREWELL, REFUSAL, type Respond } from "@holdfast/net-reliable";
 import { VolumeState } from "../volume/volume-state.ts";
 import { Committer } from "./committer.ts";
 import { Compactor, type CompactorLimits } from "./compactor.ts";
 import { Evictions } from "./evictions.ts";
 import { openingState } from "./opening.ts";
-import { refusalFor, RefusedError } from "./refusals.ts";
+import { RefusedError, refusalFor } from "./refusals.ts";
 import { Requests } from "./requests.ts";
 import { Roster } from "./roster.ts";
 import { statusOf } from "./status.ts";

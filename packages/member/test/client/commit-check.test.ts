@@ -1,6 +1,6 @@
+import { readTermStatus } from "@holdfast/quorum";
 import { expect, test } from "vitest";
-import { checkCommitted, type CommitCheckOptions } from "../../src/client/commit-check.ts";
-import { readTermStatus } from "../../src/quorum/term-status.ts";
+import { type CommitCheckOptions, checkCommitted } from "../../src/client/commit-check.ts";
 import { ServerWorld, type TestServer } from "../world/server-world.ts";
 
 const EVICTED = new Error("evicted");

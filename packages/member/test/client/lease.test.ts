@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Lease } from "../../src/client/lease.ts";
-import { ManualClock } from "../sessions/memory-network.ts";
+import { ManualClock } from "@holdfast/memory-ports";
 
 interface Asked {
   readonly atMs: number;

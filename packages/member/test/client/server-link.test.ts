@@ -1,87 +1,16 @@
 import { NO_BROKEN_RULES, SILENT_LOGGER } from "@holdfast/environment";
 import { RECLAIM_LOCKS_MAX, ReclaimRequest } from "@holdfast/lock-protocol";
-import { LockGrant, LockRequest } from "@holdfast/lock-protocol";
-import { COMMAND_FAREWELL, type Respond } from "@holdfast/net-reliable";
+import { COMMAND_FAREWELL } from "@holdfast/net-reliable";
 import { expect, test } from "vitest";
 import { ServerLink } from "../../src/client/server-link.ts";
 import { DEFAULT_MEMBER_TIMING, EvictedError, NoSpaceError } from "../../src/index.ts";
 import { createLockClient } from "../../src/locks/lock-client-driver.ts";
 import type { LockClientDriver } from "../../src/locks/locking.ts";
-import {
-  Command,
-  EMPTY_BODY,
-  JoinReply,
-  Membership,
-  type Operation,
-  Refusal,
-  TakeExtentRequest,
-} from "../../src/protocol.ts";
-import { type ServerSessions, startServerSessions } from "../../src/sessions/server-sessions.ts";
+import { Command, EMPTY_BODY, type Operation, Refusal, TakeExtentRequest } from "../../src/protocol.ts";
 import { rangeOf } from "../locks/lock-wiring.ts";
-import { identity, World } from "../sessions/rig.ts";
+import { identity, JOURNAL, Server, World } from "./scripted-server.ts";
 
 const RID = 5n;
-const JOURNAL = [
-  { start: 100n, lengthBlocks: 256 },
-  { start: 400n, lengthBlocks: 256 },
-];
-
-/** A server that answers what a test tells it to. */
-class Server {
-  sessions!: ServerSessions;
-  readonly term: bigint;
-  /** Commands in the order they came. */
-  readonly asked: number[] = [];
-  readonly bodies: Uint8Array[] = [];
-  /** Refusal by command; 0 leaves the command unanswered. */
-  readonly refusals: Map<number, number> = new Map();
-  evictGeneration = 0n;
-
-  constructor(term: bigint) {
-    this.term = term;
-  }
-
-  static async start(world: World, term: bigint): Promise<Server> {
-    const server = new Server(term);
-    server.sessions = await startServerSessions(
-      {
-        identity,
-        listenAddress: `memory:${term}`,
-        term,
-        timing: DEFAULT_MEMBER_TIMING.session,
-        admit: () => 0,
-        handle: (_, command, body, respond) => server.#handle(command, body.slice(), respond),
-        onPeerUp: () => {},
-        onPeerDown: () => {},
-      },
-      world.ports,
-    );
-    world.serverAddress = server.sessions.address;
-    return server;
-  }
-
-  #handle(command: number, body: Uint8Array, respond: Respond): void {
-    if (command !== Command.renew) {
-      this.asked.push(command);
-      this.bodies.push(body);
-    }
-    const refusal = this.refusals.get(command);
-    if (refusal === 0) return;
-    if (refusal === undefined) respond(0, this.#answer(command, body));
-    else respond(refusal, EMPTY_BODY);
-  }
-
-  #answer(command: number, body: Uint8Array): Uint8Array {
-    const { evictGeneration, term } = this;
-    if (command === Command.join) return JoinReply.encode({ number: 3, journal: JOURNAL, evictGeneration });
-    if (command === Command.reclaim || command === Command.confirm)
-      return Membership.encode({ evictGeneration });
-    if (command !== Command.lock) return body;
-    const { start, mode } = LockRequest.decode(body);
-    return LockGrant.encode({ start, mode, writeSeq: term << 40n, term, manifestVersion: 0n });
-  }
-}
-
 interface Fixture {
   readonly world: World;
   readonly link: ServerLink;

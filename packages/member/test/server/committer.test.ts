@@ -1,8 +1,7 @@
-import { deferred, type Deferred } from "@holdfast/environment";
-import { DeposedError } from "@holdfast/quorum";
+import { type Deferred, deferred } from "@holdfast/environment";
+import { DeposedError, readNewestRecord } from "@holdfast/quorum";
 import { expect, test } from "vitest";
 import { ORPHANS_MAX, VolumeState } from "../../src/index.ts";
-import { readNewestRecord } from "../../src/quorum/newest-record.ts";
 import { ServerWorld, type TestServer } from "../world/server-world.ts";
 
 const STOPPED = new Error("stopped");

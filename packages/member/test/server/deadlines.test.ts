@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Deadlines } from "../../src/server/deadlines.ts";
-import { ManualClock } from "../sessions/memory-network.ts";
+import { ManualClock } from "@holdfast/memory-ports";
 
 function fixture(): { clock: ManualClock; passed: string[]; deadlines: Deadlines } {
   const clock = new ManualClock();

@@ -1,7 +1,7 @@
 import type { ByteStream } from "@holdfast/environment";
 import { expect, test } from "vitest";
 import { Doorway } from "../../src/server/doorway.ts";
-import { ManualClock, MemoryNetwork } from "../sessions/memory-network.ts";
+import { ManualClock, MemoryNetwork } from "@holdfast/memory-ports";
 
 function fixture(): { clock: ManualClock; network: MemoryNetwork } {
   const clock = new ManualClock();

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Roster } from "../../src/server/roster.ts";
-import { ManualClock } from "../sessions/memory-network.ts";
+import { ManualClock } from "@holdfast/memory-ports";
 
 const OWN = 1n;
 const MEMBER = 2n;

@@ -1,16 +1,14 @@
-import { createHmac } from "node:crypto";
 import { type Cryptography, NO_BROKEN_RULES, SILENT_LOGGER } from "@holdfast/environment";
 import { LockRequest, ReclaimRequest } from "@holdfast/lock-protocol";
-import { REFUSAL } from "@holdfast/net-reliable";
+import { type ClientSession, REFUSAL, type SessionPorts, startClientSession } from "@holdfast/net-reliable";
 import { DeposedError } from "@holdfast/quorum";
+import { createHmac } from "node:crypto";
 import { expect, test } from "vitest";
 import { DEFAULT_COMPACTOR_LIMITS, DEFAULT_MEMBER_TIMING } from "../../src/index.ts";
 import { Command, EMPTY_BODY, JoinRequest, Refusal, StatusReply } from "../../src/protocol.ts";
 import { ServerRole, ServerStoppedError } from "../../src/server/server-role.ts";
-import { type ClientSession, startClientSession } from "../../src/sessions/client-session.ts";
-import type { SessionPorts } from "../../src/sessions/session-ports.ts";
 import { rangeOf } from "../locks/lock-wiring.ts";
-import { MemoryNetwork } from "../sessions/memory-network.ts";
+import { MemoryNetwork } from "@holdfast/memory-ports";
 import { ServerRig } from "../world/server-rig.ts";
 import { ServerWorld } from "../world/server-world.ts";
 

@@ -1,24 +1,23 @@
 import { FreeSpace } from "@holdfast/alloc-extent";
 import { BTree } from "@holdfast/btree";
 import { BLOCK_BYTES, MIB } from "@holdfast/environment";
-import { formatQuorum } from "@holdfast/quorum";
+import { formatQuorum, readNewestRecord } from "@holdfast/quorum";
 import { expect, test } from "vitest";
 import {
-  formatVolume,
-  layoutFor,
   NodeStore,
-  readSuper,
   SPARES_MAX,
   SUPER_BLOCK,
   VOLUME_FORMAT_HASH,
   VolumeError,
   VolumeState,
+  formatVolume,
+  layoutFor,
+  readSuper,
 } from "../../src/index.ts";
-import { readNewestRecord } from "../../src/quorum/newest-record.ts";
 import { sizesFor } from "../../src/volume/sizes.ts";
-import { ManualClock } from "../sessions/memory-network.ts";
+import { ManualClock } from "@holdfast/memory-ports";
 import { MemoryDevice } from "../world/memory-device.ts";
-import { SeededRandom } from "../world/seeded-random.ts";
+import { SeededRandom } from "@holdfast/memory-ports";
 
 const DEVICE_BYTES = 16 * MIB;
 const OPTIONS = { label: "test", votes: 1 };

@@ -4,10 +4,10 @@
 import { createHmac } from "node:crypto";
 import { type Cryptography, MIB, utf8 } from "@holdfast/environment";
 import { formatVolume, type Member, openMember, type OpenMemberOptions } from "../../src/index.ts";
-import { ManualClock, MemoryNetwork } from "../sessions/memory-network.ts";
+import { ManualClock, MemoryNetwork } from "@holdfast/memory-ports";
 import { Host } from "./host.ts";
 import { MemoryDevice } from "./memory-device.ts";
-import { SeededRandom } from "./seeded-random.ts";
+import { SeededRandom } from "@holdfast/memory-ports";
 
 /** A member and the process it lives in. */
 export interface TestMember {

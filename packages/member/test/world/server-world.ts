@@ -2,20 +2,24 @@
  * A formatted volume in memory and the servers that win terms on it, one election after another, over the real quorum.
  */
 import { MIB, NO_BROKEN_RULES, SILENT_LOGGER } from "@holdfast/environment";
-import { Election, type Leadership, type QuorumRegion } from "@holdfast/quorum";
-import { driveToOutcome } from "../../src/quorum/block-io.ts";
-import { startLeadership } from "../../src/quorum/leadership.ts";
+import {
+  Election,
+  type Leadership,
+  type QuorumRegion,
+  driveToOutcome,
+  startLeadership,
+} from "@holdfast/quorum";
 import { Committer } from "../../src/server/committer.ts";
 import { openingState } from "../../src/server/opening.ts";
 import { VolumeTrees } from "../../src/server/volume-trees.ts";
 import { formatVolume } from "../../src/volume/format-volume.ts";
-import { layoutFor, type VolumeLayout } from "../../src/volume/layout.ts";
+import { type VolumeLayout, layoutFor } from "../../src/volume/layout.ts";
 import { sizesFor } from "../../src/volume/sizes.ts";
 import type { SuperBlock } from "../../src/volume/super-block.ts";
 import { VolumeState } from "../../src/volume/volume-state.ts";
-import { ManualClock } from "../sessions/memory-network.ts";
+import { ManualClock } from "@holdfast/memory-ports";
 import { MemoryDevice } from "./memory-device.ts";
-import { SeededRandom } from "./seeded-random.ts";
+import { SeededRandom } from "@holdfast/memory-ports";
 
 /** A server's metadata and how it commits. */
 export interface TestServer {

@@ -4,14 +4,13 @@
 import {
   BLOCK_BYTES,
   type BlockDevice,
-  blockOffset,
   type Clock,
   DeviceError,
   type Logger,
   type Random,
+  blockOffset,
 } from "@holdfast/environment";
-import { formatQuorum, type QuorumRegion } from "@holdfast/quorum";
-import type { QuorumPorts } from "../../src/quorum/block-io.ts";
+import { type QuorumPorts, type QuorumRegion, formatQuorum } from "../../src/index.ts";
 
 export const REGION: QuorumRegion = {
   fsid: 0xfeedn,

@@ -1,6 +1,6 @@
 import { deferred } from "@holdfast/environment";
-import { CALL_ABORTED, REFUSAL } from "@holdfast/net-reliable";
 import { expect, test } from "vitest";
+import { CALL_ABORTED, REFUSAL } from "../../src/index.ts";
 import { World, bytesOf, identity, text } from "./rig.ts";
 
 test("a member finds the server, meets it, and its calls are answered", async () => {

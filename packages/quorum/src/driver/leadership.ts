@@ -4,17 +4,14 @@
  * The first error is the last word: whatever is asked afterwards is refused with it, and nothing more is written.
  */
 import { type BrokenRules, invariant } from "@holdfast/environment";
-import {
-  Check,
-  Commit,
-  type CommitRecord,
-  countIds,
-  DeposedError,
-  type Leadership,
-  type QuorumRegion,
-  type RecordWriteError,
-} from "@holdfast/quorum";
-import { driveToOutcome, type IoPorts, runCheck } from "./block-io.ts";
+import { countIds } from "../block-reading.ts";
+import { Check } from "../check.ts";
+import { Commit } from "../commit.ts";
+import { DeposedError, type RecordWriteError } from "../errors.ts";
+import type { Leadership } from "../leadership.ts";
+import type { CommitRecord } from "../record.ts";
+import type { QuorumRegion } from "../region.ts";
+import { type IoPorts, driveToOutcome, runCheck } from "./block-io.ts";
 
 export type { Leadership };
 

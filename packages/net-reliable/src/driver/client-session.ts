@@ -5,21 +5,14 @@
  * leave together from a microtask; answers to what a chunk of bytes brought leave when that chunk is done.
  */
 import { type ByteStream, type Cancel, CancelledError, HoldfastError, deferred } from "@holdfast/environment";
-import {
-  Backoff,
-  CALL_ABORTED,
-  CALL_OVERLOADED,
-  COMMAND_FAREWELL,
-  ClientMachine,
-  type Done,
-  NONCE_BYTES,
-  RequestError,
-  type Respond,
-  type SessionIdentity,
-  type SessionTiming,
-  isFinalRefusal,
-  refusalName,
-} from "@holdfast/net-reliable";
+import { Backoff } from "../backoff.ts";
+import { ClientMachine } from "../client-machine.ts";
+import { CALL_ABORTED, CALL_OVERLOADED, COMMAND_FAREWELL, isFinalRefusal, refusalName } from "../codes.ts";
+import { RequestError } from "../errors.ts";
+import { NONCE_BYTES, type SessionIdentity } from "../greeting.ts";
+import type { Done } from "../pending-requests.ts";
+import type { Respond } from "../session.ts";
+import type { SessionTiming } from "../timing.ts";
 import { type SessionPorts, failLater } from "./session-ports.ts";
 
 /** Takes a request of a peer, in order, synchronously while frames are parsed. */

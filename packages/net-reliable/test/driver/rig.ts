@@ -1,14 +1,15 @@
-import { createHmac } from "node:crypto";
-import { type Random, SILENT_LOGGER, utf8 } from "@holdfast/environment";
-import { DEFAULT_SESSION_TIMING, type Respond, type SessionIdentity } from "@holdfast/net-reliable";
+import { utf8 } from "@holdfast/environment";
+import { MemorySessionPorts } from "@holdfast/memory-ports";
 import {
   type ClientSession,
+  DEFAULT_SESSION_TIMING,
+  type Respond,
   type ServerContact,
+  type ServerSessions,
+  type SessionIdentity,
   startClientSession,
-} from "../../src/sessions/client-session.ts";
-import { type ServerSessions, startServerSessions } from "../../src/sessions/server-sessions.ts";
-import type { SessionPorts } from "../../src/sessions/session-ports.ts";
-import { ManualClock, MemoryNetwork } from "./memory-network.ts";
+  startServerSessions,
+} from "../../src/index.ts";
 
 export const timing = DEFAULT_SESSION_TIMING;
 export const identity: SessionIdentity = { fsid: 7n, formatHash: 9n, key: new Uint8Array(32).fill(1) };
@@ -22,23 +23,11 @@ export function text(bytes: Uint8Array): string {
 
 /** A world with one network, one clock and whatever members and servers a test puts in. */
 export class World {
-  readonly clock = new ManualClock();
-  readonly network = new MemoryNetwork(this.clock);
-  readonly ports: SessionPorts;
+  readonly ports = new MemorySessionPorts();
+  readonly clock = this.ports.clock;
+  readonly network = this.ports.network;
   /** Where members look for the server. */
   serverAddress: string | undefined = undefined;
-
-  constructor() {
-    this.ports = {
-      transport: this.network,
-      clock: this.clock,
-      random: countingRandom(),
-      cryptography: {
-        hmacSha256: (key, message) => createHmac("sha256", key).update(message).digest(),
-      },
-      log: SILENT_LOGGER,
-    };
-  }
 
   async server(term: bigint, of: SessionIdentity = identity): Promise<TestServer> {
     const server = new TestServer();
@@ -113,17 +102,4 @@ export class TestClient {
       this.log.push(`${body}→${error === 0 ? text(answer) : `0x${error.toString(16)}`}`),
     );
   }
-}
-
-function countingRandom(): Random {
-  let state = 1;
-  const u32 = (): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state;
-  };
-  return {
-    u32,
-    u64: () => (BigInt(u32()) << 32n) | BigInt(u32()),
-    bytes: (count) => Uint8Array.from({ length: count }, () => u32() >>> 24),
-  };
 }

@@ -1,6 +1,6 @@
 import type { ByteStream } from "@holdfast/environment";
-import { REFUSAL } from "@holdfast/net-reliable";
 import { expect, test } from "vitest";
+import { REFUSAL } from "../../src/index.ts";
 import { World, bytesOf, text, timing } from "./rig.ts";
 
 async function stranger(

@@ -1,10 +1,16 @@
 import { NO_BROKEN_RULES } from "@holdfast/environment";
-import { DEFAULT_QUORUM_TIMING, DeposedError, recordBlock, splitterBlock } from "@holdfast/quorum";
 import { describe, expect, test } from "vitest";
-import type { Leadership } from "../../src/quorum/leadership.ts";
-import { readNewestRecord } from "../../src/quorum/newest-record.ts";
-import { readTermStatus } from "../../src/quorum/term-status.ts";
-import { startVoter, type Voter } from "../../src/quorum/voter.ts";
+import {
+  DEFAULT_QUORUM_TIMING,
+  DeposedError,
+  type Leadership,
+  type Voter,
+  readNewestRecord,
+  readTermStatus,
+  recordBlock,
+  splitterBlock,
+  startVoter,
+} from "../../src/index.ts";
 import { REGION, World } from "./world.ts";
 
 interface Member {

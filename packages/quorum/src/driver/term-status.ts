@@ -2,7 +2,11 @@
  * Whether a term is over, and what its server said last: what a member reads behind each of its journal writes.
  */
 import { NO_BROKEN_RULES } from "@holdfast/environment";
-import { Check, type CommitRecord, countIds, type QuorumRegion, TermRecordReading } from "@holdfast/quorum";
+import { countIds } from "../block-reading.ts";
+import { Check } from "../check.ts";
+import type { CommitRecord } from "../record.ts";
+import type { QuorumRegion } from "../region.ts";
+import { TermRecordReading } from "../term-record.ts";
 import { type IoPorts, runCheck, runReading } from "./block-io.ts";
 
 /** What is known of a term. */

@@ -7,24 +7,16 @@
 import {
   BLOCK_BYTES,
   type BlockDevice,
-  blockOffset,
   type Clock,
   DeviceError,
-  invariant,
   type Logger,
   type Random,
+  blockOffset,
+  invariant,
   sleep,
 } from "@holdfast/environment";
-import type {
-  BlockRange,
-  BlocksRead,
-  Check,
-  CheckOutcome,
-  IoEffect,
-  IoEvent,
-  ReadBlocks,
-  WriteBlock,
-} from "@holdfast/quorum";
+import type { BlockRange, BlocksRead, IoEffect, IoEvent, ReadBlocks, WriteBlock } from "../block-reading.ts";
+import type { Check, CheckOutcome } from "../check.ts";
 
 /** What elections and commits need of the world. */
 export interface QuorumPorts {

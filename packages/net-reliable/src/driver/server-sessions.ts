@@ -4,20 +4,12 @@
  * One timer serves all connections. Whatever a turn of the event loop makes ready for a member leaves in one write.
  */
 import type { ByteStream, Cancel, Listener } from "@holdfast/environment";
-import {
-  CALL_ABORTED,
-  CALL_NO_SESSION,
-  CALL_OVERLOADED,
-  type Done,
-  type EndReason,
-  NONCE_BYTES,
-  type PeerGreeting,
-  type ServerConnection,
-  ServerMachine,
-  type SessionIdentity,
-  type SessionTiming,
-  refusalName,
-} from "@holdfast/net-reliable";
+import { CALL_ABORTED, CALL_NO_SESSION, CALL_OVERLOADED, refusalName } from "../codes.ts";
+import { NONCE_BYTES, type SessionIdentity } from "../greeting.ts";
+import type { Done } from "../pending-requests.ts";
+import type { ServerConnection } from "../server-connection.ts";
+import { type EndReason, type PeerGreeting, ServerMachine } from "../server-machine.ts";
+import type { SessionTiming } from "../timing.ts";
 import { type RequestHandler, isPeersFault } from "./client-session.ts";
 import { type SessionPorts, failLater } from "./session-ports.ts";
 

@@ -1,5 +1,5 @@
 import type { Cancel, Clock, Cryptography, Logger, Random, Transport } from "@holdfast/environment";
-import type { Done } from "@holdfast/net-reliable";
+import type { Done } from "../pending-requests.ts";
 
 /** What sessions need of the world. */
 export interface SessionPorts {

@@ -3,21 +3,13 @@
  *
  * Elections and hints are independent of sessions and of the server: nothing here waits for either.
  */
-import { BLOCK_BYTES, type BrokenRules, blockOffset, type Cancel, DeviceError } from "@holdfast/environment";
-import {
-  Campaign,
-  type CampaignEffect,
-  type CampaignEvent,
-  Election,
-  type ElectionOutcome,
-  type Hint,
-  type QuorumRegion,
-  type QuorumTiming,
-  readHint,
-  SplitterWriteError,
-  sealHint,
-} from "@holdfast/quorum";
-import { driveToOutcome, type QuorumPorts } from "./block-io.ts";
+import { BLOCK_BYTES, type BrokenRules, type Cancel, DeviceError, blockOffset } from "@holdfast/environment";
+import { Campaign, type CampaignEffect, type CampaignEvent, type QuorumTiming } from "../campaign.ts";
+import { Election, type ElectionOutcome } from "../election.ts";
+import { SplitterWriteError } from "../errors.ts";
+import { type Hint, readHint, sealHint } from "../hint.ts";
+import type { QuorumRegion } from "../region.ts";
+import { type QuorumPorts, driveToOutcome } from "./block-io.ts";
 import { type Leadership, startLeadership } from "./leadership.ts";
 
 /** Settings of a voter. */

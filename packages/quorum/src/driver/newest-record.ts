@@ -2,15 +2,11 @@
  * What anybody may read to find the server (rule E9): the newest record, a hint. It does not prove itself committed; the
  * server's greeting confirms the address, and its answers the rest.
  */
-import {
-  type CommitRecord,
-  countIds,
-  lastTerm,
-  type NextId,
-  type QuorumRegion,
-  RecordSearch,
-  TermSearch,
-} from "@holdfast/quorum";
+import { type NextId, countIds } from "../block-reading.ts";
+import { RecordSearch } from "../record-search.ts";
+import type { CommitRecord } from "../record.ts";
+import { type QuorumRegion, lastTerm } from "../region.ts";
+import { TermSearch } from "../term-search.ts";
 import { type IoPorts, runReading } from "./block-io.ts";
 
 /**
