@@ -15,6 +15,15 @@ import { sizesFor } from "./sizes.ts";
 import { FORMAT_VERSION, type SuperBlock, sealSuper } from "./super-block.ts";
 import { EMPTY_STATE, SPARES_MAX, VolumeState } from "./volume-state.ts";
 
+/** Most voters that can be asked to agree. */
+export const VOTES_MAX = 64;
+
+/** @throws RangeError when so many voters cannot be asked to agree. */
+export function checkVotes(votes: number): void {
+  if (!Number.isInteger(votes) || votes < 1 || votes > VOTES_MAX)
+    throw new RangeError(`votes must be 1 to ${VOTES_MAX}, not ${votes}`);
+}
+
 /** What a new volume is to be like. */
 export interface FormatOptions {
   /** For people, at most 64 bytes of UTF-8. */
@@ -45,9 +54,7 @@ export async function formatVolume(
   options: FormatOptions,
   random: Random,
 ): Promise<SuperBlock> {
-  if (!Number.isInteger(options.votes) || options.votes < 1 || options.votes > 64) {
-    throw new RangeError(`votes must be 1 to 64, not ${options.votes}`);
-  }
+  checkVotes(options.votes);
   const layout = layoutFor(device.sizeBytes, options.termsMax);
   const superBlock: SuperBlock = {
     formatVersion: FORMAT_VERSION,
@@ -61,7 +68,10 @@ export async function formatVolume(
   };
   const copies = sealSuper(superBlock);
   await eraseSupers(device, copies);
-  const state = await writeFreeSpace(device, layout, superBlock.fsid);
+  const state = {
+    ...(await writeFreeSpace(device, layout, superBlock.fsid)),
+    votes: options.votes,
+  };
   const region = { fsid: superBlock.fsid, ...layout.quorum };
   await writeBlocks(device, formatQuorum(region, VolumeState.encode(state)), {
     total: fixedBlocks(layout),

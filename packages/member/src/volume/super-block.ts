@@ -43,7 +43,7 @@ export interface SuperBlock {
   readonly blockCount: bigint;
   /** Term slots. */
   readonly termsMax: number;
-  /** Voters that must agree before one campaigns. */
+  /** Voters that must agree before one campaigns, as mkfs had it; the newest record says what holds now. */
   readonly votes: number;
   /** Secret that members prove to know. */
   readonly key: Uint8Array;

@@ -5,7 +5,7 @@
  * had been granted by an earlier record.
  */
 import { FreeSpaceCounters, NO_FREE_SPACE, NO_QUARANTINE, QuarantineTotals } from "@holdfast/alloc-extent";
-import { BlockRef, flag, list, NO_BLOCK, type StructCodec, struct, u32, u64 } from "@holdfast/wire-format";
+import { BlockRef, flag, list, NO_BLOCK, type StructCodec, struct, u16, u32, u64 } from "@holdfast/wire-format";
 
 /** A run of blocks. */
 export interface StoredExtent {
@@ -78,6 +78,8 @@ export interface VolumeState {
   readonly spares: readonly StoredExtent[];
   /** Grants of former servers. */
   readonly orphans: readonly OrphanedGrant[];
+  /** Voters that must agree before one campaigns: policy, so that members may know an older number for a while. */
+  readonly votes: number;
 }
 
 /** Layout of the state. */
@@ -96,6 +98,7 @@ export const VolumeState: StructCodec<VolumeState> = struct("VolumeState", {
   metadataGrants: list(StoredExtent, METADATA_GRANTS_MAX),
   spares: list(StoredExtent, SPARES_MAX),
   orphans: list(OrphanedGrant, ORPHANS_MAX),
+  votes: u16,
 });
 
 /** The state of nothing: no tree, no grant. */
@@ -114,6 +117,7 @@ export const EMPTY_STATE: VolumeState = {
   metadataGrants: [],
   spares: [],
   orphans: [],
+  votes: 1,
 };
 
 /** The evict generation of an encoded state, read without decoding the rest: members look at it after each write. */
