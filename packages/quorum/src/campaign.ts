@@ -39,8 +39,8 @@ export interface CampaignConfig {
   /** Voters, this one included, that must miss the server before it is replaced; at least 1. */
   readonly votes: number;
   readonly timing: QuorumTiming;
-  /** Terms of the region; a hint that names a higher one is nonsense. */
-  readonly termsMax: number;
+  /** First and last term of the region; a hint that names a higher one is nonsense. */
+  readonly terms: { readonly first: bigint; readonly last: bigint };
 }
 
 /** What the driver may tell a campaign. `random` is uniform in [0, 1). */
@@ -84,7 +84,7 @@ export class Campaign {
   /** Latest term of a server. */
   #servedTerm = 0n;
   /** Highest term known to be touched. */
-  #touchedTerm = 1n;
+  #touchedTerm: bigint;
   #heardAt: number = Number.NEGATIVE_INFINITY;
   #silentSince: number;
   #firstReadAt: number | undefined;
@@ -101,6 +101,7 @@ export class Campaign {
   constructor(config: CampaignConfig, now: number) {
     this.#config = config;
     this.#sightings = new Sightings(config.timing.electionTimeoutMs);
+    this.#touchedTerm = config.terms.first;
     this.#backoffMs = config.timing.backoffMinMs;
     this.#silentSince = now;
     this.#flapAt = now;
@@ -164,7 +165,7 @@ export class Campaign {
   }
 
   #hear(term: bigint, now: number): readonly CampaignEffect[] {
-    if (term < this.#servedTerm || term > BigInt(this.#config.termsMax)) return [];
+    if (term < this.#servedTerm || term > this.#config.terms.last) return [];
     this.#learnServer(term, now);
     this.#heardAt = now;
     this.#backoffMs = this.#config.timing.backoffMinMs;
@@ -173,12 +174,11 @@ export class Campaign {
   }
 
   #consider(hints: readonly Hint[], now: number): readonly CampaignEffect[] {
-    const { rid, timing, termsMax, votes } = this.#config;
-    const limit = BigInt(termsMax);
+    const { rid, timing, terms, votes } = this.#config;
     this.#isReading = false;
     this.#nextReadAt = now + this.#readIntervalMs(now);
     this.#sightings.update(
-      hints.filter((hint) => hint.rid !== rid && hint.term <= limit),
+      hints.filter((hint) => hint.rid !== rid && hint.term <= terms.last),
       now,
     );
     if (this.#role !== "voter") return [];

@@ -20,7 +20,7 @@ import {
 import { CorruptionError, SplitterWriteError, TermsExhaustedError } from "./errors.ts";
 import type { CommitRecord } from "./record.ts";
 import { RecordSearch } from "./record-search.ts";
-import { lastTerm, type QuorumRegion, splitterBlock } from "./region.ts";
+import { firstTerm, lastTerm, type QuorumRegion, splitterBlock } from "./region.ts";
 import { sealMark } from "./slot.ts";
 import { TermSearch } from "./term-search.ts";
 
@@ -31,7 +31,7 @@ export interface ElectionConfig {
   readonly rid: bigint;
   /** A random number that was never used before: it tells this attempt from every other, earlier ones of mine too. */
   readonly claim: bigint;
-  /** A term known to be touched, where the walk begins; 1 when none is known. */
+  /** A term known to be touched, where the walk begins; the first of the region when none is known. */
   readonly fromTerm: bigint;
   /**
    * Yield when a term above this one is touched: somebody was faster, and is perhaps the server by now. Undefined: go
@@ -206,7 +206,10 @@ export class Election {
           error: corrupt(finding.term, "both copies of a record are damaged"),
         });
       case "none":
-        return this.#end({ type: "failed", error: corrupt(1n, "the record that mkfs wrote is missing") });
+        return this.#end({
+          type: "failed",
+          error: corrupt(firstTerm(this.#config.region), "the record that mkfs wrote is missing"),
+        });
     }
   }
 

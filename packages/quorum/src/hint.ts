@@ -52,15 +52,18 @@ export const HintBody: StructCodec<Omit<Hint, "rid">> = struct("HintBody", {
  */
 export function sealHint(region: QuorumRegion, block: bigint, hint: Hint): Uint8Array {
   const { rid: writer, ...body } = hint;
-  const identity = { fsid: region.fsid, address: block, term: 0n, writer, seq: 0n, type: BlockType.hint };
+  const { fsid, generation } = region;
+  const seq = BigInt(generation);
+  const identity = { fsid, address: block, term: 0n, writer, seq, type: BlockType.hint };
   return sealBlock(identity, HintBody.encode(body));
 }
 
-/** The hint in a block, or undefined when there is none that can be read. */
+/** The hint in a block, or undefined when there is none of this generation that can be read. */
 export function readHint(region: QuorumRegion, address: bigint, block: Uint8Array): Hint | undefined {
   try {
     const types = [BlockType.hint];
     const { header, payload } = openBlock(block, { fsid: region.fsid, address, types });
+    if (header.seq !== BigInt(region.generation)) return undefined;
     const { term, counter, reachesServer, isServing, address: listens } = HintBody.decode(payload);
     return { rid: header.writer, term, counter, reachesServer, isServing, address: listens };
   } catch (error) {

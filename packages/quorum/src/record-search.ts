@@ -7,7 +7,7 @@
  */
 import { type BlocksRead, type NextId, type ReadBlocks, SlotReading } from "./block-reading.ts";
 import type { CommitRecord } from "./record.ts";
-import { type QuorumRegion, recordBlock } from "./region.ts";
+import { firstTerm, type QuorumRegion, recordBlock } from "./region.ts";
 
 /** What a search found. */
 export type RecordFinding =
@@ -33,12 +33,12 @@ export class RecordSearch {
   #reading: SlotReading;
   #finding: RecordFinding = { type: "none" };
 
-  /** @param top - The highest term to look at, ≥ 1. */
+  /** @param top - The highest term to look at, one of this generation. */
   constructor(region: QuorumRegion, nextId: NextId, top: bigint) {
     this.#region = region;
     this.#nextId = nextId;
     this.#top = top;
-    this.#bottom = bottomOf(top, FIRST_TERMS);
+    this.#bottom = bottomOf(region, top, FIRST_TERMS);
     this.#reading = this.#readTerms();
   }
 
@@ -60,9 +60,9 @@ export class RecordSearch {
       this.#finding = newestOf(this.#region, this.#reading, term);
       if (this.#finding.type !== "none") return undefined;
     }
-    if (this.#bottom === 1n) return undefined;
+    if (this.#bottom === firstTerm(this.#region)) return undefined;
     this.#top = this.#bottom - 1n;
-    this.#bottom = bottomOf(this.#top, NEXT_TERMS);
+    this.#bottom = bottomOf(this.#region, this.#top, NEXT_TERMS);
     this.#reading = this.#readTerms();
     return this.#reading.request;
   }
@@ -105,7 +105,8 @@ function readHalf(
   return copies.every(({ state }) => state === "unreadable") ? "corrupt" : "empty";
 }
 
-function bottomOf(top: bigint, termsCount: number): bigint {
+function bottomOf(region: QuorumRegion, top: bigint, termsCount: number): bigint {
   const bottom = top - BigInt(termsCount) + 1n;
-  return bottom > 1n ? bottom : 1n;
+  const first = firstTerm(region);
+  return bottom > first ? bottom : first;
 }

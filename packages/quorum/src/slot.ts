@@ -3,6 +3,8 @@
  *
  * Pristine is what mkfs wrote; a block leaves that state once and never returns to it. Everything that is neither
  * pristine nor valid counts as unreadable, and unreadable never counts as pristine: all rules lean on that.
+ * What an earlier generation of the slots left is unreadable too: its marks and records name other terms, its pristine blocks
+ * (and marks) another generation.
  */
 import {
   BlockError,
@@ -56,15 +58,16 @@ export function sealMark(
   const place = placeOf(region, address);
   const type = TYPES[place.kind];
   return sealBlock(
-    { fsid: region.fsid, address, term: place.term, writer, seq: 0n, type },
+    { fsid: region.fsid, address, term: place.term, writer, seq: BigInt(region.generation), type },
     SplitterMark.encode(mark),
   );
 }
 
 /** The block that mkfs writes wherever nothing has happened yet. */
 export function sealPristine(region: QuorumRegion, address: bigint): Uint8Array {
-  const { fsid } = region;
-  return sealBlock({ fsid, address, term: 0n, writer: 0n, seq: 0n, type: BlockType.pristine }, NOTHING);
+  const { fsid, generation } = region;
+  const seq = BigInt(generation);
+  return sealBlock({ fsid, address, term: 0n, writer: 0n, seq, type: BlockType.pristine }, NOTHING);
 }
 
 const TYPES = { x: BlockType.splitterX, y: BlockType.splitterY, record: BlockType.record } as const;
@@ -76,11 +79,14 @@ function parseSlot(region: QuorumRegion, address: bigint, block: Uint8Array): Sl
   const place = placeOf(region, address);
   const types = [BlockType.pristine, TYPES[place.kind]];
   const opened = openBlock(block, { fsid: region.fsid, address, types });
-  if (opened.header.type === BlockType.pristine) return PRISTINE;
-  if (opened.header.term !== place.term) return UNREADABLE;
+  const { type, term, seq } = opened.header;
+  const isOfGeneration = seq === BigInt(region.generation);
+  if (type === BlockType.pristine) return isOfGeneration ? PRISTINE : UNREADABLE;
+  if (term !== place.term) return UNREADABLE;
   if (place.kind === "record") {
     const record = readRecord(opened);
     return record === undefined ? UNREADABLE : { state: "record", record };
   }
+  if (!isOfGeneration) return UNREADABLE;
   return { state: "mark", mark: SplitterMark.decode(opened.payload), writer: opened.header.writer };
 }

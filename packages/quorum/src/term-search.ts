@@ -12,7 +12,7 @@ import {
   type ReadBlocks,
   SlotReading,
 } from "./block-reading.ts";
-import { lastTerm, type QuorumRegion, recordBlock, splitterBlock } from "./region.ts";
+import { firstTerm, lastTerm, type QuorumRegion, recordBlock, splitterBlock } from "./region.ts";
 import type { SlotState } from "./slot.ts";
 
 /** What a walk met in the terms it looked at. */
@@ -41,9 +41,9 @@ export class TermSearch {
   #reading: SlotReading;
   #window: TermWindow | undefined;
 
-  /** @param from - A term that is known to be touched; term 1 always is. */
+  /** @param from - A term that is known to be touched; the first always is. */
   constructor(region: QuorumRegion, nextId: NextId, from: bigint) {
-    invariant(from >= 1n && from <= lastTerm(region), `term ${from} exists`);
+    invariant(from >= firstTerm(region) && from <= lastTerm(region), `term ${from} exists`);
     this.#region = region;
     this.#nextId = nextId;
     this.#low = from;
@@ -80,7 +80,7 @@ export class TermSearch {
       if (state === "pristine") free = term;
       if (state === "unmarked") unmarked.push(term);
     }
-    if (free === this.#low && free > 1n) return this.#startOver();
+    if (free === this.#low && free > firstTerm(this.#region)) return this.#startOver();
     if (free !== undefined || unmarked.length > 0 || last === lastTerm(this.#region)) {
       this.#window = { unmarked, free, last };
       return undefined;
@@ -91,9 +91,9 @@ export class TermSearch {
     return this.#readNext();
   }
 
-  /** The start was not touched after all: whoever named it was wrong. Term 1 is, since mkfs. */
+  /** The start was not touched after all: whoever named it was wrong. The first is, since mkfs or the renewal. */
   #startOver(): ReadBlocks {
-    this.#low = 1n;
+    this.#low = firstTerm(this.#region);
     this.#high = lastTerm(this.#region) + 1n;
     return this.#readNext();
   }

@@ -4,7 +4,7 @@ import { Campaign, type CampaignEffect, DEFAULT_QUORUM_TIMING, type Hint } from 
 const ATTEMPT = "attempt";
 
 function newCampaign(votes: number): Campaign {
-  return new Campaign({ rid: 1n, votes, timing: DEFAULT_QUORUM_TIMING, termsMax: 100 }, 0);
+  return new Campaign({ rid: 1n, votes, timing: DEFAULT_QUORUM_TIMING, terms: { first: 1n, last: 100n } }, 0);
 }
 
 function hintOf(rid: bigint, counter: number, more: Partial<Hint> = {}): Hint {

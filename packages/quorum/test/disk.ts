@@ -23,6 +23,8 @@ export function regionOf(termsMax: number): QuorumRegion {
     hintsCount: 4,
     slotsBlock: 100n,
     termsMax,
+    termBase: 0n,
+    generation: 0,
     recordsBlock: 1000n + blocks,
     recordsCopyBlock: 100_000n + blocks,
   };

@@ -105,6 +105,8 @@ export function layoutFor(sizeBytes: bigint, termsMax: number = defaultTerms(siz
       hintsCount: HINTS_COUNT,
       slotsBlock,
       termsMax,
+      termBase: 0n,
+      generation: 0,
       recordsBlock,
       recordsCopyBlock,
     },

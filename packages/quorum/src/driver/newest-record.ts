@@ -5,7 +5,7 @@
 import { type NextId, countIds } from "../block-reading.ts";
 import { RecordSearch } from "../record-search.ts";
 import type { CommitRecord } from "../record.ts";
-import { type QuorumRegion, lastTerm } from "../region.ts";
+import { type QuorumRegion, firstTerm, lastTerm } from "../region.ts";
 import { TermSearch } from "../term-search.ts";
 import { type IoPorts, runReading } from "./block-io.ts";
 
@@ -17,12 +17,12 @@ import { type IoPorts, runReading } from "./block-io.ts";
 export async function readNewestRecord(
   region: QuorumRegion,
   ports: IoPorts,
-  fromTerm = 1n,
+  fromTerm: bigint = firstTerm(region),
 ): Promise<CommitRecord | undefined> {
   const nextId = countIds();
-  const from = fromTerm >= 1n && fromTerm <= lastTerm(region) ? fromTerm : 1n;
+  const from = fromTerm >= firstTerm(region) && fromTerm <= lastTerm(region) ? fromTerm : firstTerm(region);
   let top = await findTopTerm({ region, nextId, from }, ports);
-  while (top >= 1n) {
+  while (top >= firstTerm(region)) {
     const search = new RecordSearch(region, nextId, top);
     await runReading(search, ports);
     switch (search.finding.type) {

@@ -8,7 +8,7 @@ import { Campaign, type CampaignEffect, type CampaignEvent, type QuorumTiming } 
 import { Election, type ElectionOutcome } from "../election.ts";
 import { SplitterWriteError } from "../errors.ts";
 import { type Hint, readHint, sealHint } from "../hint.ts";
-import type { QuorumRegion } from "../region.ts";
+import { firstTerm, lastTerm, type QuorumRegion } from "../region.ts";
 import { type QuorumPorts, driveToOutcome } from "./block-io.ts";
 import { type Leadership, startLeadership } from "./leadership.ts";
 
@@ -64,7 +64,8 @@ class VoterDriver implements Voter {
     const { rid, votes, timing, region } = options;
     this.#options = options;
     this.#ports = ports;
-    this.#campaign = new Campaign({ rid, votes, timing, termsMax: region.termsMax }, ports.clock.now());
+    const terms = { first: firstTerm(region), last: lastTerm(region) };
+    this.#campaign = new Campaign({ rid, votes, timing, terms }, ports.clock.now());
     this.#arm();
   }
 

@@ -18,6 +18,8 @@ export const REGION: QuorumRegion = {
   hintsCount: 16,
   slotsBlock: 20n,
   termsMax: 64,
+  termBase: 0n,
+  generation: 0,
   recordsBlock: 200n,
   recordsCopyBlock: 400n,
 };

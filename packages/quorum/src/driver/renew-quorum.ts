@@ -1,0 +1,95 @@
+/*
+ * Renews the term slots, by the order of `renewal.ts`. The caller has made sure that every other process that may ever have claimed
+ * a term is confirmed dead, and that the super block says durably that a renewal is under way.
+ */
+import { blockOffset, invariant } from "@holdfast/environment";
+import { countIds } from "../block-reading.ts";
+import { CorruptionError } from "../errors.ts";
+import { firstRecordHalf, type FormattedBlock } from "../format.ts";
+import type { CommitRecord } from "../record.ts";
+import { RecordSearch } from "../record-search.ts";
+import { firstTerm, lastTerm, type QuorumRegion, recordBlock } from "../region.ts";
+import { nextGeneration, renewalBlocks } from "../renewal.ts";
+import { readSlot } from "../slot.ts";
+import { type IoPorts, performRead, runReading } from "./block-io.ts";
+
+/** Writes under way at once: enough to keep a device busy. */
+const WRITES_MAX = 32;
+
+/**
+ * The record that a renewal would go on from. Run it before anything is written: a volume whose newest record is damaged
+ * must not be renewed.
+ *
+ * @throws CorruptionError `ERR_HOLDFAST_RECORD_CORRUPT`.
+ */
+export async function readRecordToRenew(region: QuorumRegion, ports: IoPorts): Promise<CommitRecord> {
+  const search = new RecordSearch(region, countIds(), lastTerm(region));
+  await runReading(search, ports);
+  const { finding } = search;
+  switch (finding.type) {
+    case "found":
+      return finding.record;
+    case "corrupt":
+      throw corrupt(finding.term, "both copies of a record are damaged");
+    case "none":
+      throw corrupt(firstTerm(region), "no record is left");
+  }
+}
+
+/**
+ * Takes the term slots of `region` to `nextGeneration(region)`; the newest record's payload becomes that generation's first
+ * record. Interrupted anywhere, it is to be run again with the same `region`.
+ *
+ * @returns The record that the volume goes on from.
+ * @throws CorruptionError `ERR_HOLDFAST_RECORD_CORRUPT`: the newest record is damaged; no record was touched.
+ * @throws DeviceError Something could not be written; run it again.
+ */
+export async function renewQuorum(region: QuorumRegion, ports: IoPorts): Promise<CommitRecord> {
+  const next = nextGeneration(region);
+  await writeAll(renewalBlocks(next, "announce", new Uint8Array(0)), ports);
+  const { payload } = (await readFirstRecord(next, ports)) ?? (await readRecordToRenew(region, ports));
+  for (const step of ["record", "record-copy", "rest"] as const)
+    await writeAll(renewalBlocks(next, step, payload), ports);
+  const record = await readFirstRecord(next, ports);
+  if (record === undefined) throw corrupt(firstTerm(next), "the record that the renewal wrote is missing");
+  return record;
+}
+
+/** The first record of a generation, if either copy of it is whole. */
+async function readFirstRecord(region: QuorumRegion, ports: IoPorts): Promise<CommitRecord | undefined> {
+  const half = BigInt(firstRecordHalf(region));
+  const ranges = ([0, 1] as const).map((copy) => ({
+    address: recordBlock(region, firstTerm(region), copy) + half,
+    count: 1,
+  }));
+  const { blocks } = await performRead({ type: "read-blocks", id: 1, ranges, attempt: 1 }, ports);
+  for (const [index, { address }] of ranges.entries()) {
+    const slot = readSlot(region, address, blocks[index]);
+    if (slot.state === "record") return slot.record;
+  }
+  return undefined;
+}
+
+/** Writes blocks, some at a time, and makes them durable. */
+async function writeAll(blocks: Iterable<FormattedBlock>, { device }: IoPorts): Promise<void> {
+  let batch: Promise<void>[] = [];
+  for (const { address, block } of blocks) {
+    batch.push(device.write(blockOffset(address), block, { isDurable: false }));
+    if (batch.length < WRITES_MAX) continue;
+    await settle(batch);
+    batch = [];
+  }
+  await settle(batch);
+  await device.flush();
+}
+
+/** Waits for all of them, so that no write is under way when the first error is reported. */
+async function settle(batch: readonly Promise<void>[]): Promise<void> {
+  invariant(batch.length <= WRITES_MAX, "writes under way are bounded");
+  for (const result of await Promise.allSettled(batch)) if (result.status === "rejected") throw result.reason;
+}
+
+function corrupt(term: bigint, what: string): CorruptionError {
+  const message = `${what} in term ${term}; a renewal now could bring back an older state`;
+  return new CorruptionError("ERR_HOLDFAST_RECORD_CORRUPT", message, term);
+}
