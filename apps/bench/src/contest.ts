@@ -1,8 +1,9 @@
 /*
  * How a row comes about: ours and every peer in turn, round after round, and the median of each.
  *
- * Machines are noisy for seconds at a time. What is measured in turns meets the same noise, so the ratio within a row
- * holds where its figures do not. The first round is not counted: it compiles the code and fills the caches.
+ * Machines are noisy for seconds at a time. What is measured in turns meets the same noise, so the ratio within a
+ * round holds where its figures do not, and a row's ratio is the median of its rounds' ratios. The first round is not
+ * counted: it compiles the code and fills the caches.
  */
 
 /** One measured row. */
@@ -17,6 +18,10 @@ export interface Row {
   readonly peers: Readonly<Record<string, number>>;
   /** How many times better than the best peer we are, whichever direction is better; absent without peers. */
   readonly ratio?: number;
+  /** The same beside each peer: the median of the rounds' own ratios. */
+  readonly ratios: Readonly<Record<string, number>>;
+  /** Least ratios that are aimed at, by the peer's name. */
+  readonly goals: Readonly<Record<string, number>>;
   /** Counted runs of each side. */
   readonly runs: number;
   /** Greatest of our runs divided by the least: how noisy the row is. */
@@ -36,33 +41,39 @@ export interface Contest {
   readonly runs: number;
   readonly ours: Measure;
   readonly peers: Readonly<Record<string, Measure>>;
+  /** Least ratios that are aimed at, by the peer's name; none unless told. */
+  readonly goals?: Readonly<Record<string, number>>;
 }
 
 /** Measures a row. */
 export async function measureRow(contest: Contest): Promise<Row> {
-  const { row, unit, runs } = contest;
+  const { row, unit, runs, isLowerBetter, goals = {} } = contest;
   const ours: number[] = [];
   const peers = Object.entries(contest.peers).map(([name, measure]) => ({
     name,
     measure,
     values: [] as number[],
+    ratios: [] as number[],
   }));
   for (let round = 0; round <= runs; round += 1) {
     const figure = await contest.ours();
     if (round > 0) ours.push(figure);
-    for (const { measure, values } of peers) {
+    for (const { measure, values, ratios } of peers) {
       const peerFigure = await measure();
-      if (round > 0) values.push(peerFigure);
+      if (round === 0) continue;
+      values.push(peerFigure);
+      ratios.push(isLowerBetter ? peerFigure / figure : figure / peerFigure);
     }
   }
-  const medians = Object.fromEntries(peers.map(({ name, values }) => [name, median(values)]));
-  const ratio = ratioOf(median(ours), Object.values(medians), contest.isLowerBetter);
+  const ratios = Object.fromEntries(peers.map((peer) => [peer.name, median(peer.ratios)]));
   return {
     row,
     unit,
     ours: median(ours),
-    peers: medians,
-    ...(ratio === undefined ? {} : { ratio }),
+    peers: Object.fromEntries(peers.map(({ name, values }) => [name, median(values)])),
+    ...(peers.length === 0 ? {} : { ratio: Math.min(...Object.values(ratios)) }),
+    ratios,
+    goals,
     runs,
     spread: Math.max(...ours) / Math.min(...ours),
   };
@@ -88,9 +99,4 @@ export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
   });
-}
-
-function ratioOf(ours: number, peers: readonly number[], isLowerBetter: boolean): number | undefined {
-  if (peers.length === 0) return undefined;
-  return isLowerBetter ? Math.min(...peers) / ours : ours / Math.max(...peers);
 }

@@ -19,11 +19,11 @@ export interface SuiteReport {
   readonly rows: readonly Row[];
 }
 
-const COLUMNS = ["row", "unit", "ours", "peers", "ratio", "runs", "spread"] as const;
+const COLUMNS = ["row", "unit", "ours", "beside", "theirs", "ratio", "goal", "runs", "spread"] as const;
 
-/** An aligned table; `ratio` tells how many times better than the best peer we are. */
+/** An aligned table, one line for each peer; `ratio` tells how many times better than that peer we are. */
 export function tableOf(rows: readonly Row[]): string {
-  const lines = [COLUMNS as readonly string[], ...rows.map(cellsOf)];
+  const lines = [COLUMNS as readonly string[], ...rows.flatMap(linesOf)];
   const widths = COLUMNS.map((_, column) => Math.max(...lines.map((cells) => (cells[column] ?? "").length)));
   return lines
     .map((cells) =>
@@ -40,17 +40,33 @@ export function reportOf(suites: readonly SuiteReport[], machine: Machine, isQui
   return JSON.stringify({ ...machine, isQuick, suites }, undefined, 2);
 }
 
-function cellsOf({ row, unit, ours, peers, ratio, runs, spread }: Row): readonly string[] {
-  const others = Object.entries(peers).map(([name, value]) => `${name} ${figure(value)}`);
-  return [
-    row,
-    unit,
-    figure(ours),
-    others.length === 0 ? "–" : others.join(", "),
-    ratio === undefined ? "–" : `${ratio.toFixed(2)}×`,
-    String(runs),
-    `${spread.toFixed(1)}×`,
-  ];
+function linesOf({
+  row,
+  unit,
+  ours,
+  peers,
+  ratios,
+  goals,
+  runs,
+  spread,
+}: Row): readonly (readonly string[])[] {
+  const about = [row, unit, figure(ours)];
+  const noise = [String(runs), `${spread.toFixed(1)}×`];
+  const names = Object.keys(peers);
+  if (names.length === 0) return [[...about, "–", "–", "–", "–", ...noise]];
+  return names.map((name, index) => [
+    ...(index === 0 ? about : ["", "", ""]),
+    name,
+    figure(peers[name] ?? Number.NaN),
+    times(ratios[name]),
+    times(goals[name]),
+    ...(index === 0 ? noise : ["", ""]),
+  ]);
+}
+
+function times(ratio: number | undefined): string {
+  if (ratio === undefined) return "–";
+  return `${ratio >= 10 ? ratio.toFixed(0) : ratio.toFixed(2)}×`;
 }
 
 /** Three digits that count; more would claim what nobody measured. */

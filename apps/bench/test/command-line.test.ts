@@ -18,10 +18,12 @@ const ROWS: readonly Row[] = [
     ours: 12.34,
     peers: { bare: 10, slow: 2500 },
     ratio: 0.81,
+    ratios: { bare: 0.81, slow: 202.6 },
+    goals: { bare: 0.7 },
     runs: 3,
     spread: 1.25,
   },
-  { row: "uses", unit: "uses/s", ours: 1_234_567, peers: {}, runs: 5, spread: 2 },
+  { row: "uses", unit: "uses/s", ours: 1_234_567, peers: {}, ratios: {}, goals: {}, runs: 5, spread: 2 },
 ];
 
 test.each([
@@ -54,9 +56,10 @@ test("a suite may be named, shortened and written to a file", () => {
 
 test("the table is aligned and shows the ratio, and a dash where there is nothing to compare with", () => {
   expect(tableOf(ROWS).split("\n")).toEqual([
-    "row         unit    ours    peers                   ratio  runs  spread",
-    "round trip  µs      12.3    bare 10.0, slow 2.50 k  0.81×  3     1.3×",
-    "uses        uses/s  1.23 M  –                       –      5     2.0×",
+    "row         unit    ours    beside  theirs  ratio  goal   runs  spread",
+    "round trip  µs      12.3    bare    10.0    0.81×  0.70×  3     1.3×",
+    "                            slow    2.50 k  203×   –",
+    "uses        uses/s  1.23 M  –       –       –      –      5     2.0×",
   ]);
 });
 

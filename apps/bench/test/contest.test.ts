@@ -60,6 +60,15 @@ test("the ratio is to the best peer", async () => {
   expect(row.peers).toEqual({ slow: 1, fast: 8 });
 });
 
+test("a ratio is the median of what the rounds say, each of which met the same noise", async () => {
+  const ours = scripted("ours", [1, 10, 200, 30]);
+  const peers = { peer: scripted("peer", [1, 20, 100, 60]) };
+
+  const row = await measureRow(contest({ ours, peers, goals: { peer: 0.4 } }));
+
+  expect(row).toMatchObject({ ratio: 0.5, ratios: { peer: 0.5 }, goals: { peer: 0.4 } });
+});
+
 test("a row without peers has no ratio", async () => {
   expect(await measureRow(contest({}))).not.toHaveProperty("ratio");
 });

@@ -6,14 +6,14 @@ const MIB = 1024n * 1024n;
 /** Enough to go through every line, too little to say anything. */
 const TINY: Sizes = {
   runs: 1,
-  messaging: { roundTrips: 20, requests: 2000 },
+  messaging: { durationMs: 5, rounds: 1 },
   items: { items: 300, batchItems: 100, gets: 300, singlePuts: 10, volumeBytes: 64n * MIB },
   locks: { cachedUses: 1000, firstUses: 4, handovers: 2, volumeBytes: 160n * MIB },
   segments: { itemsPerSegment: 500, gets: 500 },
 };
 
 const PEERS: Readonly<Record<SuiteName, readonly string[]>> = {
-  messaging: ["bare echo"],
+  messaging: ["bare echo", "ws", "grpc-js"],
   locks: [],
   items: ["classic-level"],
   segments: ["plain merge in memory"],
@@ -39,4 +39,5 @@ function expectShape(row: Row): void {
   expect(row.spread).toBe(1);
   for (const figure of [row.ours, ...Object.values(row.peers)]) expect(figure).toBeGreaterThan(0);
   expect(row.ratio !== undefined).toBe(Object.keys(row.peers).length > 0);
+  expect(Object.keys(row.ratios)).toEqual(Object.keys(row.peers));
 }

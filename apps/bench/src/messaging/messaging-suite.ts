@@ -1,87 +1,117 @@
 /*
- * Messages: a session between two processes over loopback, beside a bare echo that batches equally.
+ * Messages between two processes: a session beside an echo that batches equally and does nothing else, and beside
+ * what people would use instead.
  */
-import { measureRow, median, type Row } from "../contest.ts";
+import { join } from "node:path";
+import { type Child, startChild } from "../child.ts";
+import { measureRow, type Row } from "../contest.ts";
+import { withDirectory } from "../scratch.ts";
 import type { MessagingSizes } from "../sizes.ts";
-import { type EchoClient, startBareEcho, startSessionEcho } from "./echo-clients.ts";
+import type { BodyName } from "./bodies.ts";
+import type { ContestantName } from "./contestants.ts";
 
-/** Bytes of a body: about what a lock request has. */
-const BODY_BYTES = 100;
+/** Contestants that meet each other, and the least ratios that are aimed at. */
+interface Heat {
+  readonly title: string;
+  readonly isUnix: boolean;
+  readonly bodies: BodyName;
+  readonly peers: readonly ContestantName[];
+  /** Requests under way in each row, 0 for one at a time, which is measured as a round trip. */
+  readonly rows: readonly { readonly outstanding: number; readonly goals: Goals }[];
+}
 
-const OUTSTANDING = [64, 1024] as const;
-const PEER = "bare echo";
+type Goals = Readonly<Partial<Record<ContestantName, number>>>;
+
+/** A round trip takes at most 1.5 times that of the bare echo. */
+const ROUND_TRIP: Goals = { "bare echo": 1 / 1.5 };
+const RAW: Goals = { "bare echo": 0.7, ws: 8, "grpc-js": 25 };
+const MSGPACK: Goals = { "grpc-js": 4 };
+
+const HEATS: readonly Heat[] = [
+  {
+    title: "TCP",
+    isUnix: false,
+    bodies: "raw",
+    peers: ["bare echo", "ws", "grpc-js"],
+    rows: [
+      { outstanding: 0, goals: ROUND_TRIP },
+      { outstanding: 64, goals: RAW },
+      { outstanding: 1024, goals: RAW },
+    ],
+  },
+  {
+    title: "Unix socket",
+    isUnix: true,
+    bodies: "raw",
+    peers: ["bare echo"],
+    rows: [
+      { outstanding: 0, goals: ROUND_TRIP },
+      { outstanding: 64, goals: RAW },
+      { outstanding: 1024, goals: RAW },
+    ],
+  },
+  {
+    title: "TCP, MessagePack",
+    isUnix: false,
+    bodies: "msgpack",
+    peers: ["bare echo", "ws", "grpc-js"],
+    rows: [
+      { outstanding: 64, goals: MSGPACK },
+      { outstanding: 1024, goals: MSGPACK },
+    ],
+  },
+];
 
 /** Measures the messaging rows. */
-export async function measureMessaging(sizes: MessagingSizes, runs: number): Promise<readonly Row[]> {
-  const session = await startSessionEcho();
-  const bare = await startBareEcho();
+export async function measureMessaging(sizes: MessagingSizes): Promise<readonly Row[]> {
+  const rows: Row[] = [];
+  for (const heat of HEATS)
+    rows.push(...(await withDirectory((directory) => measureHeat(heat, directory, sizes))));
+  return rows;
+}
+
+async function measureHeat(
+  heat: Heat,
+  directory: string,
+  { durationMs, rounds: runs }: MessagingSizes,
+): Promise<readonly Row[]> {
+  const pairs = new Map<ContestantName, Pair>();
   try {
-    const rows = [
-      await measureRow({
-        row: "round trip, p50",
-        unit: "µs",
-        isLowerBetter: true,
-        runs,
-        ours: () => roundTripUs(session, sizes.roundTrips),
-        peers: { [PEER]: () => roundTripUs(bare, sizes.roundTrips) },
-      }),
-    ];
-    for (const outstanding of OUTSTANDING)
+    const names = ["session", ...heat.peers] as const;
+    await Promise.all(names.map(async (name) => pairs.set(name, await startPair(name, heat, directory))));
+    const rows: Row[] = [];
+    for (const { outstanding, goals } of heat.rows) {
+      const figureOf = (name: ContestantName) => async (): Promise<number> =>
+        Number(await pairs.get(name)?.load.ask(`${outstanding} ${durationMs}`));
       rows.push(
         await measureRow({
-          row: `${outstanding} outstanding`,
-          unit: "requests/s",
-          isLowerBetter: false,
+          row:
+            outstanding === 0
+              ? `${heat.title}, round trip, p50`
+              : `${heat.title}, ${outstanding} outstanding`,
+          unit: outstanding === 0 ? "µs" : "requests/s",
+          isLowerBetter: outstanding === 0,
           runs,
-          ours: () => requestsPerSecond(session, sizes.requests, outstanding),
-          peers: { [PEER]: () => requestsPerSecond(bare, sizes.requests, outstanding) },
+          ours: figureOf("session"),
+          peers: Object.fromEntries(heat.peers.map((name) => [name, figureOf(name)])),
+          goals,
         }),
       );
+    }
     return rows;
   } finally {
-    await session.stop();
-    await bare.stop();
+    await Promise.all([...pairs.values()].flatMap(({ load, echo }) => [load.stop(), echo.stop()]));
   }
 }
 
-/** Median time from asking to being told, in microseconds, with one request at a time. */
-function roundTripUs(client: EchoClient, count: number): Promise<number> {
-  const body = new Uint8Array(BODY_BYTES);
-  const tookUs = new Float64Array(count);
-  return new Promise((resolve) => {
-    let done = 0;
-    let sentMs = performance.now();
-    client.replied = () => {
-      const now = performance.now();
-      tookUs[done] = (now - sentMs) * 1000;
-      done += 1;
-      if (done === count) resolve(median(tookUs));
-      else {
-        sentMs = performance.now();
-        client.send(body);
-      }
-    };
-    client.send(body);
-  });
+interface Pair {
+  readonly echo: Child;
+  readonly load: Child;
 }
 
-/** Echoes per second while so many requests are always on their way. */
-function requestsPerSecond(client: EchoClient, count: number, outstanding: number): Promise<number> {
-  const body = new Uint8Array(BODY_BYTES);
-  const startMs = performance.now();
-  return new Promise((resolve) => {
-    let [sent, done] = [0, 0];
-    client.replied = (reply) => {
-      if (reply.length !== BODY_BYTES) throw new Error(`an echo has ${reply.length} bytes`);
-      done += 1;
-      if (sent < count) {
-        sent += 1;
-        client.send(body);
-      } else if (done === count) resolve((count / (performance.now() - startMs)) * 1000);
-    };
-    while (sent < Math.min(count, outstanding)) {
-      sent += 1;
-      client.send(body);
-    }
-  });
+async function startPair(name: ContestantName, { isUnix, bodies }: Heat, directory: string): Promise<Pair> {
+  const place = isUnix ? [join(directory, `${name}.sock`)] : [];
+  const echo = await startChild("messaging/echo-process.js", [name, bodies, ...place]);
+  const load = await startChild("messaging/load-process.js", [name, bodies, echo.greeting]);
+  return { echo: echo.child, load: load.child };
 }
