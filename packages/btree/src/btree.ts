@@ -30,6 +30,7 @@ import {
 import { NODE_CACHE_NODES_DEFAULT, NodeCache } from "./node-cache.ts";
 import type { NodeReader, NodeWriter } from "./node-ports.ts";
 import { NodeSource, ROOT_PLACE, placeOf } from "./node-source.ts";
+import { reachedBlocks } from "./reached-blocks.ts";
 
 /** Least {@link BTreeOptions.payloadBytesMax}: room for keys of 5 bytes. */
 const PAYLOAD_BYTES_MIN = 164;
@@ -142,6 +143,15 @@ export class BTree {
    */
   scan(range: ScanRange = {}): AsyncGenerator<TreeEntry, void, void> {
     return entriesOf(new TreeCursor(this.#source, this.#state.root, range));
+  }
+
+  /**
+   * The blocks of the device that hold nodes of this tree, as it is at the time of this call, in no order. Reads branches only.
+   *
+   * @throws as {@link get}, at any step.
+   */
+  reachedBlocks(): AsyncGenerator<bigint, void, void> {
+    return reachedBlocks(this.#state.root, this.#source);
   }
 
   /**

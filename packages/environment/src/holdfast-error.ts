@@ -62,7 +62,8 @@ export type TransportErrorCode =
   | "ERR_HOLDFAST_DIAL"
   | "ERR_HOLDFAST_LISTEN"
   | "ERR_HOLDFAST_ADDRESS_IN_USE"
-  | "ERR_HOLDFAST_ADDRESS_INVALID";
+  | "ERR_HOLDFAST_ADDRESS_INVALID"
+  | "ERR_HOLDFAST_ADDRESS_INSECURE";
 
 /** A connection or a listening address that could not be had. */
 export class TransportError extends HoldfastError<TransportErrorCode, { readonly address: string }> {

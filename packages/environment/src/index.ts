@@ -1,3 +1,4 @@
+export * from "./fencing.ts";
 export * from "./holdfast-error.ts";
 export * from "./invariant.ts";
 export * from "./ports.ts";

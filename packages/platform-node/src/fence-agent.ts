@@ -1,0 +1,95 @@
+/*
+ * A fence agent that is an executable.
+ *
+ * It is told whom to fence in its environment, and says by exit code 0 that this member can never write to the volume again.
+ * Everything else is a no: another code, a signal, too long a time, a line that names somebody else, a file that
+ * cannot be run.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import type { FenceAgent, FenceAnswer, FenceTarget } from "@holdfast/environment";
+
+/** An agent that takes longer is killed with all it started, and asked again later. */
+const AGENT_LIMIT_MS = 30_000;
+
+/** What is kept of an agent's output, for people. */
+const OUTPUT_LENGTH_MAX = 2048;
+
+/**
+ * The agent at `path`, run once for each request, with `HOLDFAST_FENCE_RID` (16 hexadecimal digits),
+ * `HOLDFAST_FENCE_ADDRESS`, `HOLDFAST_FENCE_HOST`, `HOLDFAST_FENCE_PID` and `HOLDFAST_FENCE_REASON`. It may print
+ * `fenced RID` to show whom it fenced.
+ */
+export function executableFenceAgent(path: string, limitMs: number = AGENT_LIMIT_MS): FenceAgent {
+  return { fence: (target, signal) => run(path, target, { limitMs, signal }) };
+}
+
+function run(
+  path: string,
+  target: FenceTarget,
+  { limitMs, signal }: { readonly limitMs: number; readonly signal: AbortSignal },
+): Promise<FenceAnswer> {
+  return new Promise((resolve) => {
+    const { rid } = target;
+    const refuse = (detail: string): void => resolve({ rid, isConfirmed: false, detail });
+    if (signal.aborted) return refuse("it was not asked any more");
+    // A group of its own, so that what it started ends with it.
+    const child = spawn(path, [], { env: environmentOf(target), stdio: "pipe", detached: true });
+    let output = "";
+    const keep = (chunk: Buffer): void => {
+      output = (output + chunk.toString("utf8")).slice(0, OUTPUT_LENGTH_MAX);
+    };
+    child.stdin.on("error", () => {}).end();
+    child.stdout.on("data", keep);
+    child.stderr.on("data", keep);
+    const end = (detail: string): void => {
+      finish();
+      killGroup(child);
+      refuse(detail);
+    };
+    const onAbort = (): void => end("the server stopped before it answered");
+    const timer = setTimeout(() => end(`it did not answer within ${limitMs / 1000} s`), limitMs);
+    signal.addEventListener("abort", onAbort, { once: true });
+    child.on("error", (error) => {
+      finish();
+      refuse(`it cannot be run: ${error.message}`);
+    });
+    child.on("close", (code, killedBy) => {
+      finish();
+      if (code === 0) resolve(answerOf(rid, output));
+      else refuse(`it ended with ${killedBy ?? `code ${code}`}: ${output.trim()}`);
+    });
+
+    function finish(): void {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+    }
+  });
+}
+
+/** An agent that says whom it fenced is taken at its word. */
+function answerOf(asked: bigint, output: string): FenceAnswer {
+  const named = /^fenced ([0-9a-f]{1,16})\s*$/m.exec(output)?.[1];
+  const rid = named === undefined ? asked : BigInt(`0x${named}`);
+  return { rid, isConfirmed: true, detail: output.trim() };
+}
+
+function environmentOf({ rid, address, process: { hostName, pid }, reason }: FenceTarget): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    HOLDFAST_FENCE_RID: rid.toString(16).padStart(16, "0"),
+    HOLDFAST_FENCE_ADDRESS: address,
+    HOLDFAST_FENCE_HOST: hostName,
+    HOLDFAST_FENCE_PID: pid === 0 ? "" : String(pid),
+    HOLDFAST_FENCE_REASON: reason,
+  };
+}
+
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    // It ended by itself in this moment.
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
+}

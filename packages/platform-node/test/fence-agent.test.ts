@@ -1,0 +1,98 @@
+import { readFileSync } from "node:fs";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type FenceTarget, UNKNOWN_PROCESS } from "@holdfast/environment";
+import { executableFenceAgent, parseProcessStat } from "../src/index.ts";
+
+const TARGET: FenceTarget = {
+  rid: 0xabcn,
+  address: "tcp://10.0.0.7:4000",
+  process: { ...UNKNOWN_PROCESS, hostName: "node-7", pid: 4711 },
+  reason: "it was silent",
+};
+const RID = "0000000000000abc";
+const NEVER = new AbortController().signal;
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "holdfast-agent-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+let count = 0;
+async function agent(script: string): Promise<string> {
+  count += 1;
+  const path = join(folder, `agent-${count}`);
+  await writeFile(path, `#!/bin/sh\n${script}\n`);
+  await chmod(path, 0o755);
+  return path;
+}
+
+/** False for a process that is dead, buried or not. */
+function runs(pid: number): boolean {
+  try {
+    return parseProcessStat(readFileSync(`/proc/${pid}/stat`, "utf8")).state !== "Z";
+  } catch {
+    return false;
+  }
+}
+
+test("an agent is told whom to fence, and exit code 0 confirms it", async () => {
+  const seen = join(folder, "seen");
+  const path = await agent(
+    `echo "$HOLDFAST_FENCE_RID|$HOLDFAST_FENCE_ADDRESS|$HOLDFAST_FENCE_HOST|$HOLDFAST_FENCE_PID|$HOLDFAST_FENCE_REASON" > ${seen}; echo detached`,
+  );
+
+  const answer = await executableFenceAgent(path).fence(TARGET, NEVER);
+
+  expect(answer).toEqual({ rid: 0xabcn, isConfirmed: true, detail: "detached" });
+  expect(await readFile(seen, "utf8")).toBe(`${RID}|tcp://10.0.0.7:4000|node-7|4711|it was silent\n`);
+});
+
+test.each([
+  ["another exit code", "echo no such host >&2; exit 3", "it ended with code 3: no such host"],
+  ["a signal", "kill -TERM $$", "it ended with SIGTERM: "],
+])("%s confirms nothing", async (_, script, detail) => {
+  const answer = await executableFenceAgent(await agent(script)).fence(TARGET, NEVER);
+
+  expect(answer).toEqual({ rid: 0xabcn, isConfirmed: false, detail });
+});
+
+test("an agent that cannot be run confirms nothing", async () => {
+  const answer = await executableFenceAgent(join(folder, "absent")).fence(TARGET, NEVER);
+
+  expect(answer).toMatchObject({ isConfirmed: false, detail: expect.stringContaining("cannot be run") });
+});
+
+test("an agent that hangs is killed with all it started", async () => {
+  const pids = join(folder, "pids");
+  const path = await agent(`sleep 100 & echo $! > ${pids}; wait`);
+
+  const answer = await executableFenceAgent(path, 300).fence(TARGET, NEVER);
+
+  expect(answer).toMatchObject({ isConfirmed: false, detail: "it did not answer within 0.3 s" });
+  const pid = Number(await readFile(pids, "utf8"));
+  await expect.poll(() => runs(pid)).toBe(false);
+});
+
+test("an agent says whom it fenced, if it says so", async () => {
+  const right = await agent('echo "fenced $HOLDFAST_FENCE_RID"');
+  const wrong = await agent("echo fenced 00000000000000ff");
+
+  expect(await executableFenceAgent(right).fence(TARGET, NEVER)).toMatchObject({ rid: 0xabcn });
+  expect(await executableFenceAgent(wrong).fence(TARGET, NEVER)).toMatchObject({ rid: 0xffn });
+});
+
+test("an agent is not waited for once the server has stopped", async () => {
+  const stopping = new AbortController();
+  const answer = executableFenceAgent(await agent("sleep 100")).fence(TARGET, stopping.signal);
+
+  stopping.abort();
+
+  expect(await answer).toMatchObject({ isConfirmed: false });
+  expect(await executableFenceAgent("x").fence(TARGET, stopping.signal)).toMatchObject({
+    isConfirmed: false,
+  });
+});
