@@ -1,0 +1,153 @@
+/*
+ * A disk that fails when it is told to: nbdkit over a file, with its filters for errors, delays, pauses and lost power.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { access, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createConnection } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** How long the server may take to make its socket. */
+const START_MS = 10_000;
+
+/** What a disk can do to its user. */
+export interface FaultyDiskOptions {
+  /** Writes that were not flushed are lost when the server is killed. */
+  readonly hasVolatileCache?: boolean;
+  /** Every write takes so long, milliseconds. */
+  readonly writeDelayMs?: number;
+}
+
+/** True if nbdkit is installed. */
+export function hasNbdkit(): boolean {
+  return spawnSync("nbdkit", ["--version"]).status === 0;
+}
+
+/** One path to a file, by an NBD server of its own. */
+export class FaultyDisk {
+  /** Where clients find it. */
+  readonly url: string;
+  readonly #directory: string;
+  readonly #words: readonly string[];
+  #process: ChildProcess;
+
+  private constructor(directory: string, words: readonly string[]) {
+    this.#directory = directory;
+    this.#words = words;
+    this.url = `nbd+unix:///?socket=${join(directory, "nbd.sock")}`;
+    this.#process = spawnServer(words);
+  }
+
+  /** Serves `path`. */
+  static async start(path: string, options: FaultyDiskOptions = {}): Promise<FaultyDisk> {
+    const directory = await mkdtemp(join(tmpdir(), "holdfast-disk-"));
+    const { hasVolatileCache = false, writeDelayMs = 0 } = options;
+    const words = [
+      "--foreground",
+      "--newstyle",
+      "--unix",
+      join(directory, "nbd.sock"),
+      "--threads",
+      "16",
+      "--filter=pause",
+      "--filter=error",
+      ...(writeDelayMs > 0 ? ["--filter=delay"] : []),
+      ...(hasVolatileCache ? ["--filter=cache"] : []),
+      "file",
+      path,
+      `pause-control=${join(directory, "pause.sock")}`,
+      "error=EIO",
+      "error-pread-rate=100%",
+      "error-pwrite-rate=100%",
+      "error-zero-rate=100%",
+      `error-pread-file=${join(directory, "fail-reads")}`,
+      `error-pwrite-file=${join(directory, "fail-writes")}`,
+      `error-zero-file=${join(directory, "fail-writes")}`,
+      ...(writeDelayMs > 0 ? [`delay-write=${writeDelayMs}ms`] : []),
+      ...(hasVolatileCache ? ["cache=writeback"] : []),
+    ];
+    const disk = new FaultyDisk(directory, words);
+    await disk.#untilUp();
+    return disk;
+  }
+
+  /** From now on writes fail with EIO. */
+  async failWrites(): Promise<void> {
+    await writeFile(join(this.#directory, "fail-writes"), "");
+  }
+
+  /** From now on reads fail with EIO. */
+  async failReads(): Promise<void> {
+    await writeFile(join(this.#directory, "fail-reads"), "");
+  }
+
+  /** Reads and writes go well again. */
+  async recover(): Promise<void> {
+    await rm(join(this.#directory, "fail-writes"), { force: true });
+    await rm(join(this.#directory, "fail-reads"), { force: true });
+  }
+
+  /** Nothing is answered until {@link resume}. */
+  async pause(): Promise<void> {
+    await this.#control("p", "P");
+  }
+
+  /** Answers what had to wait. */
+  async resume(): Promise<void> {
+    await this.#control("r", "R");
+  }
+
+  /** Kills the server, as if its power had gone; what it kept in a volatile cache is lost. */
+  async losePower(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#gone();
+  }
+
+  /** Serves again after {@link losePower}. */
+  async restart(): Promise<void> {
+    await rm(join(this.#directory, "nbd.sock"), { force: true });
+    await rm(join(this.#directory, "pause.sock"), { force: true });
+    this.#process = spawnServer(this.#words);
+    await this.#untilUp();
+  }
+
+  /** Ends the server. */
+  async stop(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#gone();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  async #control(word: string, answer: string): Promise<void> {
+    const socket = createConnection(join(this.#directory, "pause.sock"));
+    socket.write(word);
+    const [said] = (await once(socket, "data")) as [Buffer];
+    socket.destroy();
+    if (said.toString("latin1") !== answer)
+      throw new Error(`nbdkit answers "${said.toString("latin1")}" to "${word}"`);
+  }
+
+  async #untilUp(): Promise<void> {
+    for (let waitedMs = 0; waitedMs < START_MS; waitedMs += 10) {
+      const isUp = await access(join(this.#directory, "nbd.sock")).then(
+        () => true,
+        () => false,
+      );
+      if (isUp) return;
+      if (this.#process.exitCode !== null) break;
+      await sleep(10);
+    }
+    throw new Error("nbdkit does not start");
+  }
+
+  async #gone(): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null)
+      await once(this.#process, "exit");
+  }
+}
+
+function spawnServer(words: readonly string[]): ChildProcess {
+  return spawn("nbdkit", [...words], { stdio: ["ignore", "ignore", "inherit"] });
+}
