@@ -8,7 +8,7 @@ import { nodeProcesses, parseProcessStat, type ProcessStat } from "../src/index.
 const { own } = nodeProcesses;
 
 /** A process that runs until it is killed, and what its host knows of it. */
-async function start(): Promise<{ readonly identity: ProcessIdentity; kill(): Promise<void> }> {
+async function start(): Promise<{ readonly identity: ProcessIdentity; readonly kill: () => Promise<void> }> {
   const child = spawn("sleep", ["60"], { stdio: "ignore" });
   await once(child, "spawn");
   const pid = child.pid ?? 0;
