@@ -73,6 +73,7 @@ export class SlotReading {
   readonly #nextId: NextId;
   readonly #states: Map<bigint, SlotState> = new Map();
   #asked: ReadBlocks;
+  #isBlind = true;
 
   constructor(region: QuorumRegion, nextId: NextId, ranges: readonly BlockRange[]) {
     this.#region = region;
@@ -85,8 +86,14 @@ export class SlotReading {
     return this.#asked;
   }
 
+  /** True while the device has given out no block at all: it, or the way to it, is broken, not the slots. */
+  get isBlind(): boolean {
+    return this.#isBlind;
+  }
+
   /** Takes an answer; returns the next read, or undefined when everything is known. */
   accept(event: BlocksRead): ReadBlocks | undefined {
+    if (event.blocks.some((block) => block !== undefined)) this.#isBlind = false;
     invariant(event.id === this.#asked.id, "the answer belongs to the read that was asked for");
     const damaged: BlockRange[] = [];
     let index = 0;

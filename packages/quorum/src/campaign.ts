@@ -5,42 +5,26 @@
  * enough voters that do not reach a server either, and more of them than voters that do. So a member that is cut off
  * does not depose a server that others still reach, and terms are not burnt. The decision is taken when a reading of the hints
  * has just come in, never on a timer alone: a process that was paused reads first what happened meanwhile.
+ *
+ * A server that is over for certain (it resigned, its process is gone) is not waited for. The voter with the smallest rid goes
+ * first, the others a heartbeat later, so that most such elections have one candidate. The votes are needed all the same.
  */
 import type { Hint } from "./hint.ts";
+import type { QuorumTiming } from "./quorum-timing.ts";
+import { FlapHold } from "./flap-hold.ts";
 import { Sightings } from "./sightings.ts";
-
-/** Times of elections, in milliseconds. */
-export interface QuorumTiming {
-  /** A voter writes a hint this often. */
-  readonly heartbeatMs: number;
-  /** A server that is not heard for this long is given up; at least three heartbeats. */
-  readonly electionTimeoutMs: number;
-  /** After a lost attempt the next is put off by a random time of at least this … */
-  readonly backoffMinMs: number;
-  /** … doubling up to this. */
-  readonly backoffMaxMs: number;
-  /** Longest time between two servers while leadership flaps; spares terms. */
-  readonly flapHoldMaxMs: number;
-}
-
-/** Times that suit a disk that answers within a few milliseconds. */
-export const DEFAULT_QUORUM_TIMING: QuorumTiming = {
-  heartbeatMs: 100,
-  electionTimeoutMs: 400,
-  backoffMinMs: 50,
-  backoffMaxMs: 1000,
-  flapHoldMaxMs: 300_000,
-};
 
 /** Settings of a campaign. */
 export interface CampaignConfig {
   /** This voter. */
   readonly rid: bigint;
-  /** Voters, this one included, that must miss the server before it is replaced; at least 1. */
-  readonly votes: number;
+  /** Voters, this one included, that must miss the server before it is replaced, at least 1; asked at each decision. */
+  readonly votes: () => number;
   readonly timing: QuorumTiming;
   /** First and last term of the region; a hint that names a higher one is nonsense. */
   readonly terms: { readonly first: bigint; readonly last: bigint };
+  /** True: there are no sessions, so a hint of the server that is seen to change counts as a frame from it. */
+  readonly hearsByHints: boolean;
 }
 
 /** What the driver may tell a campaign. `random` is uniform in [0, 1). */
@@ -48,8 +32,12 @@ export type CampaignEvent =
   | { readonly type: "tick"; readonly random: number }
   /** A frame came from the server of that term. */
   | { readonly type: "heard"; readonly term: bigint }
+  /** The server of that term is over: it has resigned, or its process is known to be dead. */
+  | { readonly type: "over"; readonly term: bigint; readonly random: number }
   /** All hints that could be read, those of this voter included. */
-  | { readonly type: "hints"; readonly hints: readonly Hint[] }
+  | { readonly type: "hints"; readonly hints: readonly Hint[]; readonly random: number }
+  /** The device did not let the hints be read. */
+  | { readonly type: "hints-unreadable" }
   /** This member began, or ceased, to be the server. */
   | { readonly type: "serving"; readonly isServing: boolean }
   /** The attempt is over; `term` is one it found touched, 0 when it did not get that far. */
@@ -67,11 +55,6 @@ export type CampaignEffect =
   /** Run an election: `fromTerm` is known to be touched; for `yieldAbove` see `ElectionConfig`. */
   | { readonly type: "attempt"; readonly fromTerm: bigint; readonly yieldAbove: bigint | undefined };
 
-/** Changes of the server that come as fast as they may, before the time between them grows. */
-const FLAP_FREE_COUNT = 16;
-/** One change is forgotten per this time: at worst 4,096 terms last 14 days. */
-const FLAP_CALM_MS = 300_000;
-const FLAP_HOLD_MIN_MS = 100;
 /** While the server stays away, hints are read this many heartbeats apart after the first few time-outs. */
 const SLOW_READ_HEARTBEATS = 3;
 
@@ -83,16 +66,18 @@ export class Campaign {
   #counter = 0;
   /** Latest term of a server. */
   #servedTerm = 0n;
+  /** Latest term whose server is over for certain. */
+  #overTerm = 0n;
   /** Highest term known to be touched. */
   #touchedTerm: bigint;
   #heardAt: number = Number.NEGATIVE_INFINITY;
   #silentSince: number;
   #firstReadAt: number | undefined;
   #notBefore: number | undefined;
+  /** When a server is over: voters with a greater rid than another's wait until then. */
+  #youngerNotBefore = Number.NEGATIVE_INFINITY;
   #backoffMs: number;
-  #flapLevel = 0;
-  #flapAt: number;
-  #flapHoldUntil: number;
+  readonly #flapHold: FlapHold;
   #nextHintAt: number;
   #nextReadAt: number;
   #isReading = false;
@@ -104,8 +89,7 @@ export class Campaign {
     this.#touchedTerm = config.terms.first;
     this.#backoffMs = config.timing.backoffMinMs;
     this.#silentSince = now;
-    this.#flapAt = now;
-    this.#flapHoldUntil = now;
+    this.#flapHold = new FlapHold(config.timing.flapHoldMaxMs, now);
     this.#nextHintAt = now;
     this.#nextReadAt = now;
   }
@@ -128,7 +112,13 @@ export class Campaign {
       case "heard":
         return this.#hear(event.term, now);
       case "hints":
-        return this.#consider(event.hints, now);
+        return this.#consider(event, now);
+      case "hints-unreadable":
+        this.#isReading = false;
+        this.#nextReadAt = now + this.#config.timing.electionTimeoutMs;
+        return [];
+      case "over":
+        return this.#giveUpServer(event, now);
       case "serving":
         return this.#serve(event.isServing, now);
       case "attempt-ended":
@@ -142,8 +132,9 @@ export class Campaign {
       effects.push(this.#writeHint(now));
     if (this.#role === "voter" && !this.#isReading && now >= this.#readDue()) {
       // Voters whose time runs out together spread a little, so that most elections have one candidate.
-      this.#notBefore ??=
-        this.#silentSince + this.#config.timing.electionTimeoutMs + random * this.#backoffMs;
+      if (!this.#isOver())
+        this.#notBefore ??=
+          this.#silentSince + this.#config.timing.electionTimeoutMs + random * this.#backoffMs;
       this.#isReading = true;
       effects.push({ type: "read-hints" });
     }
@@ -165,7 +156,8 @@ export class Campaign {
   }
 
   #hear(term: bigint, now: number): readonly CampaignEffect[] {
-    if (term < this.#servedTerm || term > this.#config.terms.last) return [];
+    // What a server said before it was over may come in late.
+    if (term < this.#servedTerm || term <= this.#overTerm || term > this.#config.terms.last) return [];
     this.#learnServer(term, now);
     this.#heardAt = now;
     this.#backoffMs = this.#config.timing.backoffMinMs;
@@ -173,8 +165,29 @@ export class Campaign {
     return [];
   }
 
-  #consider(hints: readonly Hint[], now: number): readonly CampaignEffect[] {
-    const { rid, timing, terms, votes } = this.#config;
+  /** Tells the others at once, and looks at once who else is there. */
+  #giveUpServer(
+    { term, random }: { readonly term: bigint; readonly random: number },
+    now: number,
+  ): readonly CampaignEffect[] {
+    const isKnown = term <= this.#overTerm || term < this.#servedTerm;
+    if (isKnown || term > this.#config.terms.last || this.#role !== "voter") return [];
+    this.#learnServer(term, now);
+    this.#overTerm = term;
+    this.#heardAt = Number.NEGATIVE_INFINITY;
+    this.#restartSilence(now);
+    this.#youngerNotBefore = now + this.#config.timing.heartbeatMs * (1 + random / 2);
+    const hint = this.#writeHint(now);
+    if (this.#isReading) return [hint];
+    this.#isReading = true;
+    return [hint, { type: "read-hints" }];
+  }
+
+  #consider(
+    { hints, random }: { readonly hints: readonly Hint[]; readonly random: number },
+    now: number,
+  ): readonly CampaignEffect[] {
+    const { rid, terms } = this.#config;
     this.#isReading = false;
     this.#nextReadAt = now + this.#readIntervalMs(now);
     this.#sightings.update(
@@ -189,21 +202,58 @@ export class Campaign {
       this.#restartSilence(now);
       return [];
     }
+    const { ceasedTerm } = this.#sightings;
+    if (ceasedTerm > this.#overTerm && ceasedTerm >= this.#servedTerm)
+      return this.#giveUpServer({ term: ceasedTerm, random }, now);
+    if (this.#config.hearsByHints && this.#hearByHint()) return [];
+    return this.#decide(now);
+  }
+
+  /** Without sessions: the server's hint has changed since it was heard last. */
+  #hearByHint(): boolean {
+    const changedAt = this.#sightings.servingAt(this.#servedTerm);
+    if (changedAt === undefined || changedAt <= this.#heardAt) return false;
+    this.#hear(this.#servedTerm, changedAt);
+    return true;
+  }
+
+  #decide(now: number): readonly CampaignEffect[] {
     this.#firstReadAt ??= now;
-    // Every living voter has written a hint between the first reading and this one.
-    const hasWatched = now - this.#firstReadAt >= 1.5 * timing.heartbeatMs;
-    const isSilent = now >= this.#silentSince + timing.electionTimeoutMs;
-    const isHeldBack = this.#notBefore === undefined || now < Math.max(this.#notBefore, this.#flapHoldUntil);
-    if (this.#notBefore !== undefined && this.#notBefore > now)
-      this.#nextReadAt = Math.min(this.#nextReadAt, this.#notBefore);
-    if (!hasWatched || !isSilent || isHeldBack) return [];
-    const others = this.#sightings.count(now);
+    const due = this.#isOver() ? this.#dueAfterServer() : this.#dueAfterSilence(this.#firstReadAt);
+    if (now < due) {
+      this.#nextReadAt = Math.min(this.#nextReadAt, due);
+      return [];
+    }
+    const others = this.#sightings.count(now, this.#isOver() ? this.#overTerm : 0n);
     const missing = 1 + others.silent;
-    if (missing < votes || missing <= others.reaching) return [];
+    if (missing < this.#config.votes() || missing <= others.reaching) return [];
     this.#role = "candidate";
     const fromTerm = this.#touchedTerm;
     // Who knows of no server yet cannot tell old terms from a rival's.
     return [{ type: "attempt", fromTerm, yieldAbove: this.#servedTerm === 0n ? undefined : fromTerm }];
+  }
+
+  /** When a reading may decide to campaign against a server that has fallen silent. */
+  #dueAfterSilence(firstReadAt: number): number {
+    const { electionTimeoutMs, heartbeatMs } = this.#config.timing;
+    return Math.max(
+      this.#notBefore ?? Number.POSITIVE_INFINITY,
+      this.#flapHold.until,
+      this.#silentSince + electionTimeoutMs,
+      // Every living voter has written a hint between the first reading and this one.
+      firstReadAt + 1.5 * heartbeatMs,
+    );
+  }
+
+  /** The same for a server that is over for certain: at once, or a little after the elder voters. */
+  #dueAfterServer(): number {
+    const isYounger = this.#sightings.hasElder(this.#config.rid, this.#overTerm);
+    const due = this.#notBefore ?? (isYounger ? this.#youngerNotBefore : this.#silentSince);
+    return Math.max(due, this.#flapHold.until);
+  }
+
+  #isOver(): boolean {
+    return this.#overTerm > 0n && this.#overTerm === this.#servedTerm;
   }
 
   #serve(isServing: boolean, now: number): readonly CampaignEffect[] {
@@ -245,11 +295,7 @@ export class Campaign {
     if (term > this.#touchedTerm) this.#touchedTerm = term;
     if (term <= this.#servedTerm) return;
     this.#servedTerm = term;
-    this.#flapLevel = Math.max(0, this.#flapLevel - (now - this.#flapAt) / FLAP_CALM_MS) + 1;
-    this.#flapAt = now;
-    const excess = this.#flapLevel - FLAP_FREE_COUNT;
-    const holdMs = excess <= 0 ? 0 : FLAP_HOLD_MIN_MS * 2 ** excess;
-    this.#flapHoldUntil = now + Math.min(holdMs, this.#config.timing.flapHoldMaxMs);
+    this.#flapHold.count(now);
   }
 
   #restartSilence(now: number): void {
@@ -265,6 +311,7 @@ export class Campaign {
 
   /** Hints are read from half of the time-out on, so that at its end it is known who else is alive. */
   #readDue(): number {
+    if (this.#isOver()) return this.#nextReadAt;
     return Math.max(this.#nextReadAt, this.#silentSince + this.#config.timing.electionTimeoutMs / 2);
   }
 

@@ -17,7 +17,7 @@ import {
   type NextId,
   SlotReading,
 } from "./block-reading.ts";
-import { CorruptionError, SplitterWriteError, TermsExhaustedError } from "./errors.ts";
+import { CorruptionError, SplitterReadError, SplitterWriteError, TermsExhaustedError } from "./errors.ts";
 import type { CommitRecord } from "./record.ts";
 import { RecordSearch } from "./record-search.ts";
 import { firstTerm, lastTerm, type QuorumRegion, splitterBlock } from "./region.ts";
@@ -50,10 +50,10 @@ export type ElectionOutcome =
   | { readonly type: "elected"; readonly term: bigint; readonly adopted: CommitRecord }
   /** Another candidate was at this term, or is past it; try again after a random time, if there is still no server. */
   | { readonly type: "lost"; readonly term: bigint }
-  /** The attempt ends with an error; only a {@link SplitterWriteError} leaves room for another attempt. */
+  /** The attempt ends with an error; only a `retry` error of the splitter leaves room for another attempt. */
   | {
       readonly type: "failed";
-      readonly error: CorruptionError | TermsExhaustedError | SplitterWriteError;
+      readonly error: CorruptionError | TermsExhaustedError | SplitterWriteError | SplitterReadError;
     };
 
 /** What an election asks of the driver. */
@@ -151,7 +151,9 @@ export class Election {
 
   /** E1, E2: marks what could not be read, then claims the first pristine term. */
   #markOrClaim(search: TermSearch): readonly ElectionEffect[] {
-    const { free, last } = search.window;
+    const { free, last, isBlind } = search.window;
+    // To mark every term that a broken path hides would use up all of them.
+    if (isBlind) return this.#end({ type: "failed", error: new SplitterReadError(last) });
     const unmarked = this.#marks.shift();
     if (unmarked !== undefined) {
       this.#term = unmarked;

@@ -20,6 +20,7 @@ export class TermsExhaustedError extends HoldfastError<
   "ERR_HOLDFAST_TERMS_EXHAUSTED",
   { readonly termsMax: number }
 > {
+  /** @param termsMax - How many there are between two renewals. */
   constructor(termsMax: number) {
     super(
       "ERR_HOLDFAST_TERMS_EXHAUSTED",
@@ -58,6 +59,31 @@ export class RecordWriteError extends HoldfastError<
   ) {
     const message = `record ${facts.seq} of term ${facts.term} could not be written to block ${facts.block}`;
     super("ERR_HOLDFAST_RECORD_WRITE", "io", message, facts, options);
+  }
+}
+
+/**
+ * The device has not completed a record or a check in time. This server is none any more, and touches its term no more; the
+ * outcome of a commit that ends so is unknown. Others take over, this process may do so too when the device answers again.
+ */
+export class DeviceStalledError extends HoldfastError<
+  "ERR_HOLDFAST_DEVICE_STALLED",
+  { readonly term: bigint; readonly stallMs: number }
+> {
+  constructor(term: bigint, stallMs: number) {
+    const message = `a request to the device had no answer for ${stallMs} ms: the server of term ${term} makes room for another one`;
+    super("ERR_HOLDFAST_DEVICE_STALLED", "io", message, { term, stallMs });
+  }
+}
+
+/** A candidate could read no block of the term slots; it claimed nothing, and may try again later. */
+export class SplitterReadError extends HoldfastError<
+  "ERR_HOLDFAST_SPLITTER_READ",
+  { readonly term: bigint }
+> {
+  constructor(term: bigint) {
+    const message = `the device let no block of the terms from ${term} on be read`;
+    super("ERR_HOLDFAST_SPLITTER_READ", "retry", message, { term });
   }
 }
 

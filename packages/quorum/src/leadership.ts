@@ -17,13 +17,14 @@ export interface Leadership {
    * @returns The record's number within the term.
    * @throws `DeposedError` `ERR_HOLDFAST_DEPOSED`: the outcome is unknown, the role is over.
    * @throws `RecordWriteError` `ERR_HOLDFAST_RECORD_WRITE`: the same.
+   * @throws `DeviceStalledError` `ERR_HOLDFAST_DEVICE_STALLED`: the same; the device has not answered in time.
    * @throws RangeError when the payload or the address is too long; nothing has happened.
    */
   commit(payload: Uint8Array, address: string): Promise<bigint>;
   /**
    * Resolves when a reading that began after this call has seen no later term (rule E8).
    *
-   * @throws `DeposedError` or `RecordWriteError`: the role is over.
+   * @throws `DeposedError`, `RecordWriteError` or `DeviceStalledError`: the role is over.
    */
   check(): Promise<void>;
 }

@@ -23,6 +23,8 @@ export interface TermWindow {
   readonly free: bigint | undefined;
   /** The last term that was looked at. */
   readonly last: bigint;
+  /** True: the device gave out no block of these terms, which says nothing about them. */
+  readonly isBlind: boolean;
 }
 
 /** Terms looked at in one go: enough to pass what a few lost splitters leave behind, small enough for one read. */
@@ -73,6 +75,10 @@ export class TermSearch {
 
   #judgeWindow(): ReadBlocks | undefined {
     const last = this.#windowEnd();
+    if (this.#reading.isBlind) {
+      this.#window = { unmarked: [], free: undefined, last, isBlind: true };
+      return undefined;
+    }
     const unmarked: bigint[] = [];
     let free: bigint | undefined;
     for (let term = this.#low; term <= last && free === undefined; term += 1n) {
@@ -82,7 +88,7 @@ export class TermSearch {
     }
     if (free === this.#low && free > firstTerm(this.#region)) return this.#startOver();
     if (free !== undefined || unmarked.length > 0 || last === lastTerm(this.#region)) {
-      this.#window = { unmarked, free, last };
+      this.#window = { unmarked, free, last, isBlind: false };
       return undefined;
     }
     this.#low = last;

@@ -4,7 +4,11 @@ import { Campaign, type CampaignEffect, DEFAULT_QUORUM_TIMING, type Hint } from 
 const ATTEMPT = "attempt";
 
 function newCampaign(votes: number): Campaign {
-  return new Campaign({ rid: 1n, votes, timing: DEFAULT_QUORUM_TIMING, terms: { first: 1n, last: 100n } }, 0);
+  const terms = { first: 1n, last: 100n };
+  return new Campaign(
+    { rid: 1n, votes: () => votes, timing: DEFAULT_QUORUM_TIMING, terms, hearsByHints: false },
+    0,
+  );
 }
 
 function hintOf(rid: bigint, counter: number, more: Partial<Hint> = {}): Hint {
@@ -27,7 +31,7 @@ function live(
     for (const effect of campaign.handle({ type: "tick", random: 0.5 }, now)) {
       seen.push({ at: now, effect });
       if (effect.type !== "read-hints") continue;
-      for (const next of campaign.handle({ type: "hints", hints: others(now) }, now))
+      for (const next of campaign.handle({ type: "hints", hints: others(now), random: 0.5 }, now))
         seen.push({ at: now, effect: next });
     }
   }
@@ -88,7 +92,7 @@ test("a tick at the deadline always moves the deadline on, whatever the clock's 
       const due = campaign.deadline;
       const effects = campaign.handle({ type: "tick", random: 0.3 }, due);
       if (effects.some(({ type }) => type === "read-hints"))
-        campaign.handle({ type: "hints", hints: [] }, due);
+        campaign.handle({ type: "hints", hints: [], random: 0.5 }, due);
       expect(campaign.deadline).toBeGreaterThan(due);
     }
   }

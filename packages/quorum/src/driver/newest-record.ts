@@ -22,7 +22,7 @@ export async function readNewestRecord(
   const nextId = countIds();
   const from = fromTerm >= firstTerm(region) && fromTerm <= lastTerm(region) ? fromTerm : firstTerm(region);
   let top = await findTopTerm({ region, nextId, from }, ports);
-  while (top >= firstTerm(region)) {
+  while (top !== undefined && top >= firstTerm(region)) {
     const search = new RecordSearch(region, nextId, top);
     await runReading(search, ports);
     switch (search.finding.type) {
@@ -41,12 +41,13 @@ export async function readNewestRecord(
 async function findTopTerm(
   start: { readonly region: QuorumRegion; readonly nextId: NextId; readonly from: bigint },
   ports: IoPorts,
-): Promise<bigint> {
+): Promise<bigint | undefined> {
   let { from } = start;
   for (;;) {
     const search = new TermSearch(start.region, start.nextId, from);
     await runReading(search, ports);
-    const { free, last } = search.window;
+    const { free, last, isBlind } = search.window;
+    if (isBlind) return undefined;
     if (free !== undefined) return free - 1n;
     if (last === lastTerm(start.region)) return last;
     from = last;

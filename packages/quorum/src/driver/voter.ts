@@ -4,13 +4,16 @@
  * Elections and hints are independent of sessions and of the server: nothing here waits for either.
  */
 import { BLOCK_BYTES, type BrokenRules, type Cancel, DeviceError, blockOffset } from "@holdfast/environment";
-import { Campaign, type CampaignEffect, type CampaignEvent, type QuorumTiming } from "../campaign.ts";
+import { Campaign, type CampaignEffect, type CampaignEvent } from "../campaign.ts";
+import type { QuorumTiming } from "../quorum-timing.ts";
 import { Election, type ElectionOutcome } from "../election.ts";
-import { SplitterWriteError } from "../errors.ts";
+import { SplitterReadError, SplitterWriteError } from "../errors.ts";
 import { type Hint, readHint, sealHint } from "../hint.ts";
 import { firstTerm, lastTerm, type QuorumRegion } from "../region.ts";
 import { type QuorumPorts, driveToOutcome } from "./block-io.ts";
+import { type TermUsage, termUsage } from "../term-usage.ts";
 import { type Leadership, startLeadership } from "./leadership.ts";
+import { unlessStalled } from "./stall.ts";
 
 /** Settings of a voter. */
 export interface VoterOptions {
@@ -19,10 +22,12 @@ export interface VoterOptions {
   readonly rid: bigint;
   /** Where this member would listen as server; told to others as a hint. */
   readonly address: () => string;
-  /** Voters, this one included, that must miss the server before it is replaced. */
-  readonly votes: number;
+  /** Voters, this one included, that must miss the server before it is replaced; asked at each decision. */
+  readonly votes: () => number;
   readonly timing: QuorumTiming;
   readonly brokenRules: BrokenRules;
+  /** True: nobody calls {@link Voter.heard}, the server's hints on the device stand for its frames. Default false. */
+  readonly hearsByHints?: boolean;
   /** This member has won a term and is the server until it calls {@link Voter.serving} with false. */
   readonly onElected: (leadership: Leadership) => void;
   /**
@@ -36,14 +41,25 @@ export interface VoterOptions {
 export interface Voter {
   /** A frame came from the server of that term. */
   heard(term: bigint): void;
+  /**
+   * The server of that term is over for certain: it said so, a record of it with an empty address says so, or its process
+   * is known to be dead (silence is no such evidence). The voter campaigns at once, as soon as it sees the votes it needs.
+   */
+  over(term: bigint): void;
   /** This member's server role is up (true) or over (false). */
   serving(isServing: boolean): void;
-  /** Ends hints and campaigns; resolves when no read or write of this voter is under way. Idempotent. */
+  /**
+   * Ends hints and campaigns; nothing is written that was not under way. Resolves when no read or write of this voter
+   * is under way, or, with a warning in the log, after `deviceStallMs`. Idempotent.
+   */
   stop(): Promise<void>;
 }
 
-/** Shares of the terms, in percent, from which on a won term is logged as a warning. */
-const TERMS_WARNING_PERCENTS = [95, 80, 50] as const;
+/** Percent of the terms that a level stands for, in the warning of the log. */
+const LEVEL_PERCENTS = { plenty: 0, half: 50, low: 80, critical: 95, exhausted: 100 } as const;
+
+/** An attempt was given up because the voter stopped. */
+class StoppedSignal extends Error {}
 
 /** Makes a member a voter. */
 export function startVoter(options: VoterOptions, ports: QuorumPorts): Voter {
@@ -61,16 +77,20 @@ class VoterDriver implements Voter {
   #isWritingHint = false;
 
   constructor(options: VoterOptions, ports: QuorumPorts) {
-    const { rid, votes, timing, region } = options;
+    const { rid, votes, timing, region, hearsByHints = false } = options;
     this.#options = options;
     this.#ports = ports;
     const terms = { first: firstTerm(region), last: lastTerm(region) };
-    this.#campaign = new Campaign({ rid, votes, timing, terms }, ports.clock.now());
+    this.#campaign = new Campaign({ rid, votes, timing, terms, hearsByHints }, ports.clock.now());
     this.#arm();
   }
 
   heard(term: bigint): void {
     this.#post({ type: "heard", term });
+  }
+
+  over(term: bigint): void {
+    this.#post({ type: "over", term, random: this.#drawRandom() });
   }
 
   serving(isServing: boolean): void {
@@ -80,7 +100,17 @@ class VoterDriver implements Voter {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#cancelTimer?.();
-    await Promise.all(this.#running);
+    const { clock, log } = this.#ports;
+    const { rid, timing } = this.#options;
+    const limitMs = timing.deviceStallMs;
+    const onStall = (): Error => new StoppedSignal();
+    try {
+      await unlessStalled(Promise.all(this.#running), { limitMs, clock, onStall });
+    } catch (error) {
+      if (!(error instanceof StoppedSignal)) throw error;
+      const facts = { event: "voter.stop-stalled", rid, limitMs, requests: this.#running.size };
+      log.warn(facts, "the device still owes answers to a voter that has stopped");
+    }
   }
 
   #post(event: CampaignEvent): void {
@@ -118,7 +148,10 @@ class VoterDriver implements Voter {
 
   #run(task: Promise<void>): void {
     const settled = task
-      .catch((error: unknown) => this.#halt(error))
+      .catch((error: unknown) => {
+        // After its stop nobody waits for a voter's I/O, and its device may be closed.
+        if (!this.#isStopped) this.#halt(error);
+      })
       .finally(() => this.#running.delete(settled));
     this.#running.add(settled);
   }
@@ -143,31 +176,36 @@ class VoterDriver implements Voter {
     const { region } = this.#options;
     const { device, log } = this.#ports;
     const bytes = new Uint8Array(region.hintsCount * BLOCK_BYTES);
-    const hints: Hint[] = [];
     try {
       await device.read(blockOffset(region.hintsBlock), bytes);
-      for (let index = 0; index < region.hintsCount; index += 1) {
-        const block = bytes.subarray(index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES);
-        const hint = readHint(region, region.hintsBlock + BigInt(index), block);
-        if (hint !== undefined) hints.push(hint);
-      }
     } catch (error) {
       if (!(error instanceof DeviceError)) throw error;
       log.warn({ event: "hints.read-failed", err: error }, "the hints could not be read");
+      this.#post({ type: "hints-unreadable" });
+      return;
     }
-    this.#post({ type: "hints", hints });
+    const hints: Hint[] = [];
+    for (let index = 0; index < region.hintsCount; index += 1) {
+      const block = bytes.subarray(index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES);
+      const hint = readHint(region, region.hintsBlock + BigInt(index), block);
+      if (hint !== undefined) hints.push(hint);
+    }
+    this.#post({ type: "hints", hints, random: this.#drawRandom() });
   }
 
   async #attempt({ fromTerm, yieldAbove }: Extract<CampaignEffect, { type: "attempt" }>): Promise<void> {
     const { region, rid, brokenRules } = this.#options;
     this.#ports.log.info(
       { event: "election.started", rid, fromTerm },
-      "the server is silent, running for its role",
+      "there is no server, running for its role",
     );
     const claim = this.#ports.random.u64();
     const election = new Election({ region, rid, claim, fromTerm, yieldAbove, brokenRules });
     const first = election.handle({ type: "start" });
-    const outcome = await driveToOutcome(election, { first }, this.#ports);
+    const beforeWrite = (): void => {
+      if (this.#isStopped) throw new StoppedSignal();
+    };
+    const outcome = await driveToOutcome(election, { first, beforeWrite }, this.#ports);
     if (!this.#isStopped) this.#conclude(outcome);
   }
 
@@ -186,34 +224,44 @@ class VoterDriver implements Voter {
         this.#endAttempt("lost", outcome.term);
         return;
       case "failed":
-        if (!(outcome.error instanceof SplitterWriteError)) {
-          this.#halt(outcome.error);
-          return;
-        }
-        log.warn(
-          { event: "election.failed", rid, err: outcome.error },
-          "an attempt failed, another will follow",
-        );
-        this.#endAttempt("lost", 0n);
+        this.#fail(outcome.error);
         return;
     }
   }
 
+  #fail(error: Extract<ElectionOutcome, { type: "failed" }>["error"]): void {
+    if (!(error instanceof SplitterWriteError || error instanceof SplitterReadError)) {
+      this.#halt(error);
+      return;
+    }
+    const facts = { event: "election.failed", rid: this.#options.rid, err: error };
+    this.#ports.log.warn(facts, "an attempt failed, another will follow");
+    this.#endAttempt("lost", 0n);
+  }
+
   #takeTerm({ term, adopted }: Extract<ElectionOutcome, { type: "elected" }>): void {
-    const { region, rid, brokenRules, onElected } = this.#options;
+    const { region, rid, brokenRules, timing, onElected } = this.#options;
     const { log } = this.#ports;
     log.info(
       { event: "election.won", rid, term, adoptedTerm: adopted.term, adoptedSeq: adopted.seq },
       "server elected",
     );
-    const usedPercent = (Number(term) / region.termsMax) * 100;
-    const passed = TERMS_WARNING_PERCENTS.find((percent) => usedPercent >= percent);
-    if (passed !== undefined) {
-      const facts = { event: "terms.low", term, termsMax: region.termsMax, passedPercent: passed };
-      log.warn(facts, "the terms of this volume run out, plan to renew them");
-    }
+    this.#warnOfUsage(term, termUsage(region, term));
     this.#endAttempt("elected", term);
-    onElected(startLeadership({ region, rid, term, adopted, brokenRules }, this.#ports));
+    const { deviceStallMs } = timing;
+    onElected(startLeadership({ region, rid, term, adopted, brokenRules, deviceStallMs }, this.#ports));
+  }
+
+  #warnOfUsage(term: bigint, { used, max, level }: TermUsage): void {
+    if (level === "plenty") return;
+    const facts = {
+      event: "terms.low",
+      term,
+      used,
+      termsMax: max,
+      passedPercent: LEVEL_PERCENTS[level],
+    };
+    this.#ports.log.warn(facts, "the terms of this volume run out, plan to renew them");
   }
 
   #endAttempt(result: "elected" | "lost" | "halted", term: bigint): void {

@@ -26,7 +26,7 @@ function startMember(world: World, rid: bigint, votes = 1): Member {
       region: REGION,
       rid,
       address: () => `unix:/member-${rid}`,
-      votes,
+      votes: () => votes,
       timing: DEFAULT_QUORUM_TIMING,
       brokenRules: NO_BROKEN_RULES,
       onElected: (leadership) => won.push(leadership),
