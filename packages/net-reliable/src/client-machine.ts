@@ -22,7 +22,10 @@ import {
   isWelcomeProven,
 } from "./greeting.ts";
 import { Liveness, type LivenessVerdict } from "./liveness.ts";
-import { type Done, Session, type SessionEvents, type SessionLimits } from "./session.ts";
+import type { SessionLimits } from "./limits.ts";
+import type { Done } from "./pending-requests.ts";
+import type { SessionEvents } from "./session-events.ts";
+import { Session } from "./session.ts";
 import type { SessionTiming } from "./timing.ts";
 
 /** Who a client is. */
@@ -33,7 +36,7 @@ export interface ClientMachineConfig {
   readonly isVoter: boolean;
   readonly timing: SessionTiming;
   readonly cryptography: Cryptography;
-  readonly limits?: SessionLimits;
+  readonly limits?: Partial<SessionLimits>;
 }
 
 /** What a client tells its owner, in the order of the server's bytes. */

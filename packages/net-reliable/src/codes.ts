@@ -26,6 +26,10 @@ export const CALL_OVERLOADED = 0xff02;
 export const CALL_NO_SESSION = 0xff03;
 /** A call's error: the peer could not decode the request. */
 export const CALL_MALFORMED = 0xff04;
+/** A call's error: the peer did it, but its answer did not fit beside others that we have not acknowledged. */
+export const CALL_ANSWER_DROPPED = 0xff05;
+/** A call's error: the peer takes no such request. */
+export const CALL_UNKNOWN = 0xff06;
 
 /** Why a server refuses a greeting. Codes 0xff20 … 0xff2f mean "look again", all others are final. */
 export interface Refusals {
@@ -77,4 +81,18 @@ export function isFinalRefusal(code: number): boolean {
 export function refusalName(code: number): string {
   const found = Object.entries(REFUSAL).find(([, value]) => value === code);
   return found === undefined ? `0x${code.toString(16)}` : found[0];
+}
+
+const CALL_ERRORS: ReadonlyMap<number, string> = new Map([
+  [CALL_ABORTED, "CALL_ABORTED"],
+  [CALL_OVERLOADED, "CALL_OVERLOADED"],
+  [CALL_NO_SESSION, "CALL_NO_SESSION"],
+  [CALL_MALFORMED, "CALL_MALFORMED"],
+  [CALL_ANSWER_DROPPED, "CALL_ANSWER_DROPPED"],
+  [CALL_UNKNOWN, "CALL_UNKNOWN"],
+]);
+
+/** Name of a call's error, for messages; the number in hexadecimal for errors of the protocol above. */
+export function callErrorName(error: number): string {
+  return CALL_ERRORS.get(error) ?? `0x${error.toString(16)}`;
 }

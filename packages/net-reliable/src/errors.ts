@@ -1,5 +1,5 @@
 import { HoldfastError } from "@holdfast/environment";
-import { CALL_OVERLOADED } from "./codes.ts";
+import { CALL_OVERLOADED, callErrorName } from "./codes.ts";
 
 /** Codes of {@link SessionError}. */
 export type SessionErrorCode =
@@ -27,7 +27,7 @@ export class RequestError extends HoldfastError<
     super(
       "ERR_HOLDFAST_REQUEST",
       error === CALL_OVERLOADED ? "retry" : "protocol",
-      `request 0x${command.toString(16)} failed with error 0x${error.toString(16)}`,
+      `request 0x${command.toString(16)} failed with error ${callErrorName(error)}`,
       { command, error },
     );
     this.body = body;
@@ -50,4 +50,42 @@ export function outOfRange(what: string, number: number, limit: number): Session
     `the peer ${what} ${number}, ours is ${limit}`,
     number,
   );
+}
+
+/** More from a peer than it may send. */
+export function overLimit(what: string, limit: number): SessionError {
+  return new SessionError("ERR_HOLDFAST_SESSION_LIMIT", `the peer has more than ${limit} ${what}`, limit);
+}
+
+/** True for errors that say something about the peer's bytes, not about this program. */
+export function isPeersFault(error: unknown): boolean {
+  return error instanceof RangeError || (error instanceof HoldfastError && error.category === "protocol");
+}
+
+/** Why a connection was cut because of what the peer sent. */
+export type CutReason = "garbage" | "oversize" | "greeting" | "sequence" | "command" | "limit" | "content";
+
+/** Connections cut, by reason. */
+export type CutCounts = Record<CutReason, number>;
+
+/** Nothing was cut yet. */
+export function cutCounts(): CutCounts {
+  return { garbage: 0, oversize: 0, greeting: 0, sequence: 0, command: 0, limit: 0, content: 0 };
+}
+
+const CUT_REASONS: ReadonlyMap<string, CutReason> = new Map([
+  ["ERR_HOLDFAST_FRAME_TOO_LONG", "oversize"],
+  ["ERR_HOLDFAST_FRAME_CHECKSUM", "garbage"],
+  ["ERR_HOLDFAST_FRAME_HEADER", "garbage"],
+  ["ERR_HOLDFAST_FRAME_TRUNCATED", "garbage"],
+  ["ERR_HOLDFAST_SESSION_GREETING", "greeting"],
+  ["ERR_HOLDFAST_SESSION_SEQUENCE", "sequence"],
+  ["ERR_HOLDFAST_SESSION_COMMAND", "command"],
+  ["ERR_HOLDFAST_SESSION_LIMIT", "limit"],
+]);
+
+/** Sorts an error of {@link isPeersFault}; what the layer above found fault with is `content`. */
+export function cutReason(error: unknown): CutReason {
+  const code = error instanceof HoldfastError ? error.code : "";
+  return CUT_REASONS.get(code) ?? "content";
 }

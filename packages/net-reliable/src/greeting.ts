@@ -43,6 +43,23 @@ export interface SessionIdentity {
   readonly key: Uint8Array;
 }
 
+/** An identity of which only the key must be given: two programs that share nothing else. */
+export type IdentityOptions = Pick<SessionIdentity, "key"> & Partial<SessionIdentity>;
+
+/** Shortest key that is taken, in bytes: shorter ones can be guessed. */
+export const KEY_BYTES_MIN = 16;
+
+/**
+ * Fills in what is not given: volume 0, format hash 0.
+ *
+ * @throws RangeError when the key is shorter than {@link KEY_BYTES_MIN}.
+ */
+export function completeIdentity({ key, fsid = 0n, formatHash = 0n }: IdentityOptions): SessionIdentity {
+  if (key.length < KEY_BYTES_MIN)
+    throw new RangeError(`a session's key has at least ${KEY_BYTES_MIN} bytes, not ${key.length}`);
+  return { key, fsid, formatHash };
+}
+
 /** First frame: the server's nonce. */
 export interface Challenge {
   /** {@link PROTOCOL_VERSION} of the server. */

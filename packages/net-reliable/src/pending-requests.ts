@@ -35,6 +35,8 @@ export class PendingRequests {
   #ring: PendingRequest[] = newRing(RING_PLACES_MIN);
   readonly #aside: Map<number, PendingRequest> = new Map();
   #nextId = 1;
+  /** No request below this id is held; catches up when asked. */
+  #oldestId = 1;
   #size = 0;
 
   /** Requests held. */
@@ -45,6 +47,12 @@ export class PendingRequests {
   /** Id that the next request gets; ids start at 1. */
   get nextId(): number {
     return this.#nextId;
+  }
+
+  /** The greatest id up to which no request is held. Each id is passed once. */
+  get settledId(): number {
+    while (this.#oldestId < this.#nextId && this.get(this.#oldestId) === undefined) this.#oldestId += 1;
+    return this.#oldestId - 1;
   }
 
   /** Adds a request, whose body is nowhere yet. */

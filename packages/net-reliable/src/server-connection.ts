@@ -17,12 +17,24 @@ export interface Receptionist {
   opened(connection: ServerConnection, rid: bigint): void;
 }
 
+/** Where a connection comes from. */
+export interface ConnectionOrigin {
+  /** Random, used once. */
+  readonly nonce: Uint8Array;
+  /** The host that dialled, if the transport tells. */
+  readonly address: string | undefined;
+  /** When, in milliseconds of the driver's clock. */
+  readonly acceptedAt: number;
+}
+
 /** One connection as the server sees it: greeting, then open, then ended. */
 export class ServerConnection {
   /** When it was accepted, in milliseconds of the driver's clock. */
   readonly acceptedAt: number;
   /** The nonce of this connection. */
   readonly nonce: Uint8Array;
+  /** The host that dialled, if the transport tells. */
+  readonly address: string | undefined;
   readonly #receptionist: Receptionist;
   readonly #liveness: Liveness;
   #step: "greeting" | "open" | "refused" | "ended" = "greeting";
@@ -32,11 +44,13 @@ export class ServerConnection {
   #session: Session | undefined;
   #rid = 0n;
 
-  constructor(receptionist: Receptionist, nonce: Uint8Array, liveness: Liveness, now: number) {
+  constructor(receptionist: Receptionist, origin: ConnectionOrigin, liveness: Liveness) {
+    const { nonce, address, acceptedAt } = origin;
     this.#receptionist = receptionist;
     this.nonce = nonce;
+    this.address = address;
+    this.acceptedAt = acceptedAt;
     this.#liveness = liveness;
-    this.acceptedAt = now;
     this.#unsent = challengeFrame(nonce);
   }
 

@@ -21,10 +21,18 @@ import {
   isGreetingProven,
   welcomeFrame,
 } from "./greeting.ts";
-import { EVICTED_MAX, GREETING_CONNECTIONS_MAX, SESSIONS_MAX } from "./limits.ts";
+import {
+  EVICTED_MAX,
+  GREETING_CONNECTIONS_MAX,
+  GREETING_PER_ADDRESS_MAX,
+  SESSIONS_MAX,
+  type SessionLimits,
+} from "./limits.ts";
 import { Liveness } from "./liveness.ts";
 import { type Reception, ServerConnection } from "./server-connection.ts";
-import { type Done, type Respond, Session, type SessionLimits } from "./session.ts";
+import type { Done } from "./pending-requests.ts";
+import type { Respond } from "./session-events.ts";
+import { Session } from "./session.ts";
 import type { SessionTiming } from "./timing.ts";
 
 /** What a server is. */
@@ -36,7 +44,8 @@ export interface ServerMachineConfig {
   readonly cryptography: Cryptography;
   readonly sessionsMax?: number;
   readonly greetingConnectionsMax?: number;
-  readonly limits?: SessionLimits;
+  readonly greetingPerAddressMax?: number;
+  readonly limits?: Partial<SessionLimits>;
 }
 
 /** A proven greeting, as far as it concerns the layer above. */
@@ -48,21 +57,14 @@ export interface PeerGreeting {
 }
 
 /** Why a connection ends by our doing. */
-export type EndReason =
-  | "replaced"
-  | "forgotten"
-  | "evicted"
-  | "silent"
-  | "slow-greeter"
-  | "crowded"
-  | "overflowed";
+export type EndReason = "replaced" | "forgotten" | "evicted" | "silent" | "slow-greeter" | "crowded";
 
 /** What a server tells its owner. */
 export interface ServerMachineEvents {
   /** Last word about a greeting that is otherwise in order: 0 or a refusal code. */
   admit(greeting: PeerGreeting): number;
   /** A member asks; see `SessionEvents.request`. */
-  request(rid: bigint, command: number, body: Uint8Array, respond: Respond): void;
+  request(rid: bigint, command: number, body: Uint8Array, respond: Respond, id: number): void;
   /** The member is connected and was not before. */
   up(rid: bigint): void;
   /** The member is not connected any more; its session is kept. */
@@ -75,6 +77,16 @@ export interface ServerMachineEvents {
   output(connection: ServerConnection): void;
   /** Close the connection: `forgotten` after what is unsent, all others at once. */
   end(connection: ServerConnection, reason: EndReason): void;
+}
+
+/** What all sessions of a server count together, those that are gone included. */
+export interface ServerMachineCounts {
+  /** Bytes of members' frames that wait now. */
+  readonly waitingBytes: number;
+  /** Answers replaced by `CALL_ANSWER_DROPPED`. */
+  readonly droppedAnswersCount: number;
+  /** Requests that their handler could not decode. */
+  readonly malformedRequestsCount: number;
 }
 
 interface Peer {
@@ -93,6 +105,9 @@ export class ServerMachine {
   readonly #peers: Map<bigint, Peer> = new Map();
   readonly #greeting: Set<ServerConnection> = new Set();
   readonly #evicted: Set<bigint> = new Set();
+  /** Of sessions that are gone. */
+  #droppedAnswersCount = 0;
+  #malformedRequestsCount = 0;
 
   constructor(config: ServerMachineConfig, events: ServerMachineEvents) {
     if (config.term < 1n) throw new RangeError(`a server's term is at least 1, not ${config.term}`);
@@ -110,20 +125,33 @@ export class ServerMachine {
     return this.#greeting.size;
   }
 
-  /** A connection came in; `nonce` is random and used once. */
-  accept(nonce: Uint8Array, now: number): ServerConnection {
-    if (this.#greeting.size >= (this.#config.greetingConnectionsMax ?? GREETING_CONNECTIONS_MAX)) {
-      const [oldest] = this.#greeting;
-      if (oldest !== undefined) this.#end(oldest, "crowded");
+  /** Counters for tests and metrics. */
+  counts(): ServerMachineCounts {
+    let waitingBytes = 0;
+    let droppedAnswersCount = this.#droppedAnswersCount;
+    let malformedRequestsCount = this.#malformedRequestsCount;
+    for (const { session } of this.#peers.values()) {
+      waitingBytes += session.waitingBytes;
+      droppedAnswersCount += session.droppedAnswersCount;
+      malformedRequestsCount += session.malformedCount;
     }
+    return { waitingBytes, droppedAnswersCount, malformedRequestsCount };
+  }
+
+  /**
+   * A connection came in; `nonce` is random and used once.
+   *
+   * @param address - The host that dialled, if the transport tells; one host cannot take the places of all.
+   */
+  accept(nonce: Uint8Array, now: number, address?: string): ServerConnection {
+    this.#makeRoom(address);
     const connection = new ServerConnection(
       {
         receive: (from, frame) => this.#receive(from, frame),
         opened: (from, rid) => this.#opened(from, rid),
       },
-      nonce,
+      { nonce, address, acceptedAt: now },
       new Liveness(this.#config.timing, now),
-      now,
     );
     this.#greeting.add(connection);
     return connection;
@@ -150,8 +178,7 @@ export class ServerMachine {
     const beating: ServerConnection[] = [];
     for (const peer of this.#peers.values()) {
       const { connection } = peer;
-      if (peer.session.isOverflowed) this.#dropOverflowed(peer);
-      else if (connection === undefined) {
+      if (connection === undefined) {
         if (peer.isExpired || now - peer.awaySince < forgetMs) continue;
         peer.isExpired = true;
         this.#events.expired(peer.rid);
@@ -206,14 +233,23 @@ export class ServerMachine {
     const peer = this.#peers.get(rid);
     if (peer === undefined) return;
     this.#peers.delete(rid);
+    this.#droppedAnswersCount += peer.session.droppedAnswersCount;
+    this.#malformedRequestsCount += peer.session.malformedCount;
     if (peer.connection !== undefined) this.#end(peer.connection, reason);
     peer.session.close();
   }
 
-  #dropOverflowed(peer: Peer): void {
-    const wasConnected = peer.connection !== undefined;
-    this.#drop(peer.rid, "overflowed");
-    if (wasConnected) this.#events.down(peer.rid);
+  /** Cuts off the connection that has been greeting longest, of those that crowd out the newest one. */
+  #makeRoom(address: string | undefined): void {
+    const { greetingConnectionsMax, greetingPerAddressMax } = this.#config;
+    const sameHost: ServerConnection[] = [];
+    if (address !== undefined)
+      for (const connection of this.#greeting) if (connection.address === address) sameHost.push(connection);
+    const isHostCrowded = sameHost.length >= (greetingPerAddressMax ?? GREETING_PER_ADDRESS_MAX);
+    const isCrowded = this.#greeting.size >= (greetingConnectionsMax ?? GREETING_CONNECTIONS_MAX);
+    if (!isHostCrowded && !isCrowded) return;
+    const [oldest] = isHostCrowded ? sameHost : this.#greeting;
+    if (oldest !== undefined) this.#end(oldest, "crowded");
   }
 
   #end(connection: ServerConnection, reason: EndReason): void {
@@ -290,7 +326,7 @@ export class ServerMachine {
   #newPeer(rid: bigint): Peer {
     const session = new Session(
       {
-        request: (command, body, respond) => this.#events.request(rid, command, body, respond),
+        request: (command, body, respond, id) => this.#events.request(rid, command, body, respond, id),
         output: () => {
           if (peer.connection !== undefined) this.#events.output(peer.connection);
         },

@@ -3,17 +3,20 @@
  *
  * A session outlives its connections. The rules that make it exactly-once, by their numbers in docs/protocols/sessions.md:
  *
- *   - Frames are numbered 1, 2, 3 … per direction; one seen before is dropped, one that leaves a gap breaks the session.
+ *   - Frames are numbered 1, 2, 3 … per direction. A connection goes on exactly where the greeting said, so a number that
+ *     comes twice or leaves a gap is no accident of the network: the connection is cut (M1).
  *   - A request's number counts as received before its handler runs, and its answer goes to the session, not to the
  *     connection it came by: so an answer is never lost with a connection (N1).
  *   - Only a new server resets the numbers; answers owed to the old one are dropped, unanswered requests are sent
  *     again under their old ids (N14, N15).
  *   - Handlers and callbacks run synchronously, in the order of the frames.
+ *   - A peer that asks faster than it takes answers waits: with too much unacknowledged, its frames go to the inbox.
+ *     They count as received all the same, or two sides that both wait would wait for each other's acknowledgements.
  *
  * This machine reads no clock and does no I/O. Frames go in by `receive`; bytes come out by `drain`. It calls back
  * instead of returning effects, because it is the hot path: an effect per frame would cost more than the frame.
  */
-import { type Cancel, HoldfastError, invariant } from "@holdfast/environment";
+import { type Cancel, invariant } from "@holdfast/environment";
 import {
   FRAME_BODY_BYTES_MAX,
   FRAME_FLAG_RESPONSE,
@@ -21,41 +24,27 @@ import {
   type Frame,
   encodeFrame,
 } from "@holdfast/wire-format";
-import { CALL_ABORTED, CALL_MALFORMED, COMMAND_FAREWELL, COMMAND_HEARTBEAT, RESERVED_MIN } from "./codes.ts";
-import { SessionError, outOfRange, unexpectedCommand } from "./errors.ts";
-import { ACK_AFTER_BYTES, ACK_AFTER_FRAMES, OUTBOX_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX } from "./limits.ts";
+import { checkRequest, isU16 } from "./check-request.ts";
+import {
+  CALL_ABORTED,
+  CALL_ANSWER_DROPPED,
+  CALL_MALFORMED,
+  COMMAND_FAREWELL,
+  COMMAND_HEARTBEAT,
+  RESERVED_MIN,
+} from "./codes.ts";
+import { isPeersFault, outOfRange, overLimit, unexpectedCommand } from "./errors.ts";
+import { Inbox } from "./inbox.ts";
+import {
+  ACK_AFTER_BYTES,
+  ACK_AFTER_FRAMES,
+  DEFAULT_SESSION_LIMITS,
+  SMALL_ANSWER_BYTES,
+  type SessionLimits,
+} from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { type Done, type PendingRequest, PendingRequests } from "./pending-requests.ts";
-
-export type { Done } from "./pending-requests.ts";
-
-/** Answers a request: `error` 0 is success; called once, at any time; `body` is copied before it returns. */
-export interface Respond {
-  (error: number, body: Uint8Array): void;
-}
-
-/** What a session tells its owner. */
-export interface SessionEvents {
-  /**
-   * The peer asks; `body` is valid only during the call. A codec's `RangeError` or protocol error that leaves it
-   * before it has responded is answered with {@link CALL_MALFORMED}.
-   */
-  request(command: number, body: Uint8Array, respond: Respond): void;
-  /** There is something to {@link Session.drain} where there was nothing. */
-  output(): void;
-}
-
-/** Limits that a test may lower. */
-export interface SessionLimits {
-  readonly requestsInFlightMax: number;
-  readonly outboxBytesMax: number;
-}
-
-/** The limits of a session unless told otherwise. */
-export const DEFAULT_SESSION_LIMITS: SessionLimits = {
-  requestsInFlightMax: REQUESTS_IN_FLIGHT_MAX,
-  outboxBytesMax: OUTBOX_BYTES_MAX,
-};
+import type { Respond, SessionEvents } from "./session-events.ts";
 
 const EMPTY = new Uint8Array(0);
 
@@ -66,33 +55,28 @@ export class Session {
   /** Unanswered requests of this side. */
   readonly #pending: PendingRequests = new PendingRequests();
   readonly #outbox: Outbox = new Outbox((id) => this.#pending.get(id));
-  readonly #header: {
-    seq: number;
-    recvSeq: number;
-    id: number;
-    command: number;
-    error: number;
-    flags: number;
-  };
+  /** Frames of the peer that wait because it takes answers too slowly. */
+  readonly #inbox: Inbox = new Inbox();
+  readonly #header = { seq: 0, recvSeq: 0, id: 0, command: 0, error: 0, flags: 0 };
   #receivedSeq = 0;
   /** The acknowledgement that travelled last, and the bytes received since. */
   #acknowledgingSeq = 0;
   #unacknowledgedBytes = 0;
+  /** Bytes of the bodies of unanswered requests. */
+  #pendingBytes = 0;
   #owedCount = 0;
   /** Rises when owed answers lose their addressee. */
   #reign = 0;
   #isHeld: boolean;
   #isClosed = false;
-  #isOverflowed = false;
-  #duplicatesCount = 0;
   #malformedCount = 0;
+  #droppedAnswersCount = 0;
 
   /** A held session keeps ordinary calls back until {@link release}. */
-  constructor(events: SessionEvents, isHeld: boolean, limits: SessionLimits = DEFAULT_SESSION_LIMITS) {
+  constructor(events: SessionEvents, isHeld: boolean, limits?: Partial<SessionLimits>) {
     this.#events = events;
-    this.#limits = limits;
+    this.#limits = { ...DEFAULT_SESSION_LIMITS, ...limits };
     this.#isHeld = isHeld;
-    this.#header = { seq: 0, recvSeq: 0, id: 0, command: 0, error: 0, flags: 0 };
   }
 
   /** Greatest seq received from the peer. */
@@ -100,14 +84,14 @@ export class Session {
     return this.#receivedSeq;
   }
 
-  /** Frames that were dropped because they had come before. */
-  get duplicatesCount(): number {
-    return this.#duplicatesCount;
-  }
-
   /** Requests of the peer that its handler could not decode. */
   get malformedCount(): number {
     return this.#malformedCount;
+  }
+
+  /** Answers that were replaced by {@link CALL_ANSWER_DROPPED}. */
+  get droppedAnswersCount(): number {
+    return this.#droppedAnswersCount;
   }
 
   /** Requests of this side without an answer. */
@@ -115,9 +99,14 @@ export class Session {
     return this.#pending.size;
   }
 
-  /** The peer acknowledges too little: the answers owed to it no longer fit, and the session must be given up. */
-  get isOverflowed(): boolean {
-    return this.#isOverflowed;
+  /** Every request of this side up to this id has its answer, or was aborted. */
+  get settledId(): number {
+    return this.#pending.settledId;
+  }
+
+  /** Bytes of the peer's frames that wait. */
+  get waitingBytes(): number {
+    return this.#inbox.bytes;
   }
 
   /** True if {@link drain} would write something. */
@@ -133,18 +122,12 @@ export class Session {
    * @throws RangeError when the command is reserved or the body longer than a frame allows.
    */
   call(command: number, body: Uint8Array, done: Done, isBound = false): Cancel | undefined {
-    if (!isU16(command) || (command >= RESERVED_MIN && command !== COMMAND_FAREWELL))
-      throw new RangeError(`command 0x${command.toString(16)} is reserved or no 16-bit number`);
-    if (body.length > FRAME_BODY_BYTES_MAX)
-      throw new RangeError(`a request has at most ${FRAME_BODY_BYTES_MAX} bytes, not ${body.length}`);
-    if (
-      this.#isClosed ||
-      this.#pending.size >= this.#limits.requestsInFlightMax ||
-      this.#outbox.keptBytes > this.#limits.outboxBytesMax
-    )
-      return undefined;
+    checkRequest(command, body);
+    if (this.#isClosed || !this.#hasRoom(body.length)) return undefined;
     const request = this.#pending.add(command, done, isBound);
     const { id } = request;
+    request.bodyBytes = body.length;
+    this.#pendingBytes += body.length;
     if (this.#isHeld && !isBound) request.ownBody = body.slice();
     else this.#send(request, body);
     return () => this.#cancel(id);
@@ -160,20 +143,18 @@ export class Session {
     if (frame.recvSeq > this.#outbox.lastSeq)
       throw outOfRange("acknowledged", frame.recvSeq, this.#outbox.lastSeq);
     this.#outbox.acknowledge(frame.recvSeq);
+    if (!this.#inbox.isEmpty) this.#takeWaiting();
     if (frame.seq === 0) {
       if (frame.command !== COMMAND_HEARTBEAT) throw unexpectedCommand(frame.command);
       return;
     }
-    if (frame.seq <= this.#receivedSeq) {
-      this.#duplicatesCount += 1;
-      return;
-    }
-    if (frame.seq !== this.#receivedSeq + 1) throw outOfRange("received", frame.seq, this.#receivedSeq);
+    if (frame.seq !== this.#receivedSeq + 1) throw outOfRange("sent", frame.seq, this.#receivedSeq);
+    while (this.#inbox.bytes > this.#limits.inboxBytesMax) this.#takeOverdue();
     const hadOutput = this.hasOutput;
     this.#receivedSeq = frame.seq;
     this.#unacknowledgedBytes += FRAME_HEADER_BYTES + frame.body.length;
-    if (frame.flags === FRAME_FLAG_RESPONSE) this.#takeAnswer(frame);
-    else this.#takeRequest(frame);
+    if (!this.#inbox.isEmpty || (frame.flags === 0 && this.#isBusy)) this.#inbox.add(frame);
+    else this.#take(frame);
     if (!hadOutput && this.#isAcknowledgementDue) this.#events.output();
   }
 
@@ -199,6 +180,7 @@ export class Session {
   restart(): void {
     this.#reign += 1;
     this.#owedCount = 0;
+    this.#inbox.clear();
     this.#receivedSeq = 0;
     this.#acknowledged();
     this.#isHeld = true;
@@ -240,6 +222,7 @@ export class Session {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#reign += 1;
+    this.#inbox.clear();
     this.#abort(this.#pending.list().map(({ id }) => id));
   }
 
@@ -277,6 +260,42 @@ export class Session {
     this.#unacknowledgedBytes = 0;
   }
 
+  /** True while the peer has acknowledged so little that its requests must wait. */
+  get #isBusy(): boolean {
+    return this.#outbox.keptBytes > this.#limits.outboxBusyBytes;
+  }
+
+  #hasRoom(bodyBytes: number): boolean {
+    const { requestsInFlightMax, requestBytesMax, outboxBytesMax } = this.#limits;
+    return (
+      this.#pending.size < requestsInFlightMax &&
+      this.#pendingBytes + bodyBytes <= requestBytesMax &&
+      this.#outbox.keptBytes <= outboxBytesMax
+    );
+  }
+
+  /** A handler may close the session, which empties the inbox. */
+  #takeWaiting(): void {
+    while (!this.#isBusy) {
+      const frame = this.#inbox.take();
+      if (frame === undefined) return;
+      this.#take(frame);
+    }
+  }
+
+  /** Too much waits: the oldest goes on although its answer may be dropped, unless the peer takes nothing at all. */
+  #takeOverdue(): void {
+    const keptBytesMax = 2 * this.#limits.outboxBytesMax;
+    if (this.#outbox.keptBytes > keptBytesMax) throw overLimit("unacknowledged bytes", keptBytesMax);
+    const frame = this.#inbox.take();
+    if (frame !== undefined) this.#take(frame);
+  }
+
+  #take(frame: Frame): void {
+    if (frame.flags === FRAME_FLAG_RESPONSE) this.#takeAnswer(frame);
+    else this.#takeRequest(frame);
+  }
+
   #takeAnswer(frame: Frame): void {
     const request = this.#pending.get(frame.id);
     if (request === undefined || !request.isSent)
@@ -290,24 +309,21 @@ export class Session {
     const { id, command } = frame;
     if (command >= RESERVED_MIN && command !== COMMAND_FAREWELL) throw unexpectedCommand(command);
     if (this.#owedCount >= this.#limits.requestsInFlightMax)
-      throw new SessionError(
-        "ERR_HOLDFAST_SESSION_LIMIT",
-        `the peer has more than ${this.#limits.requestsInFlightMax} unanswered requests`,
-        this.#owedCount,
-      );
+      throw overLimit("unanswered requests", this.#limits.requestsInFlightMax);
     this.#owedCount += 1;
     const reign = this.#reign;
     let isAnswered = false;
     const respond: Respond = (error, body) => {
       invariant(!isAnswered, "a request is answered once");
       invariant(isU16(error), "an answer's error is a 16-bit number");
+      invariant(body.length <= FRAME_BODY_BYTES_MAX, "an answer fits into a frame");
       isAnswered = true;
       if (reign === this.#reign) this.#answer(id, command, error, body);
     };
     try {
-      this.#events.request(command, frame.body, respond);
+      this.#events.request(command, frame.body, respond, id);
     } catch (error) {
-      if (isAnswered || !isMalformed(error)) throw error;
+      if (isAnswered || !isPeersFault(error)) throw error;
       this.#malformedCount += 1;
       respond(CALL_MALFORMED, EMPTY);
     }
@@ -315,9 +331,12 @@ export class Session {
 
   #answer(id: number, command: number, error: number, body: Uint8Array): void {
     this.#owedCount -= 1;
-    if (this.#outbox.keptBytes > this.#limits.outboxBytesMax) {
-      this.#isOverflowed = true;
-      this.#events.output();
+    if (
+      body.length > SMALL_ANSWER_BYTES &&
+      this.#outbox.keptBytes + body.length > this.#limits.outboxBytesMax
+    ) {
+      this.#droppedAnswersCount += 1;
+      this.#append(id, command, CALL_ANSWER_DROPPED, FRAME_FLAG_RESPONSE, EMPTY);
       return;
     }
     this.#append(id, command, error, FRAME_FLAG_RESPONSE, body);
@@ -372,14 +391,7 @@ export class Session {
 
   #remove(request: PendingRequest): void {
     this.#outbox.drop(request);
+    this.#pendingBytes -= request.bodyBytes;
     this.#pending.remove(request);
   }
-}
-
-function isU16(value: number): boolean {
-  return Number.isInteger(value) && value >= 0 && value <= 0xffff;
-}
-
-function isMalformed(error: unknown): boolean {
-  return error instanceof RangeError || (error instanceof HoldfastError && error.category === "protocol");
 }

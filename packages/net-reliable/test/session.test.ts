@@ -305,45 +305,6 @@ test("N26: closing aborts every call, sent or waiting, once", () => {
   expect(client.ask("late")).toBeUndefined();
 });
 
-test("N7: a call beyond the limit is refused at once and leaves nothing to wait for", () => {
-  const client = new Client(5n, { limits: { requestsInFlightMax: 2, outboxBytesMax: 1 << 20 } });
-
-  const cancels = [client.ask("a"), client.ask("b"), client.ask("c")];
-
-  expect(cancels.map((cancel) => typeof cancel)).toEqual(["function", "function", "undefined"]);
-  expect(client.machine.session.pendingCount).toBe(2);
-});
-
-test("a peer with more unanswered requests than allowed is cut off", () => {
-  const client = new Client(5n);
-  const server = new Server(1n, { limits: { requestsInFlightMax: 2, outboxBytesMax: 1 << 20 } });
-  const link = new Link(client, server).pump();
-  server.isEcho = false;
-  for (const body of ["a", "b", "c"]) client.ask(body);
-  link.collect();
-
-  expect(() => link.feedServer()).toThrow(/more than 2 unanswered/);
-  expect(server.bodies).toEqual(["a", "b"]);
-});
-
-test("a peer that acknowledges nothing loses its session when the answers owed to it no longer fit", () => {
-  const client = new Client(5n);
-  const server = new Server(1n, { limits: { requestsInFlightMax: 100, outboxBytesMax: 1000 } });
-  const link = new Link(client, server).pump();
-  client.ask("x".repeat(900));
-  client.ask("y".repeat(900));
-  client.ask("z".repeat(900));
-  link.collect();
-  link.feedServer();
-
-  server.machine.tick(1);
-  link.cut();
-  new Link(client, server).pump();
-
-  expect(server.log).toEqual(["up 5", "end overflowed", "down 5", "refused 5 0xff16"]);
-  expect(server.machine.sessionsCount).toBe(0);
-});
-
 test("one-way traffic is acknowledged alone, so that the sender can forget", () => {
   const [client, server] = [new Client(5n), new Server(1n)];
   const link = new Link(client, server).pump();

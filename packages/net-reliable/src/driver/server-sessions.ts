@@ -4,70 +4,27 @@
  * One timer serves all connections. Whatever a turn of the event loop makes ready for a member leaves in one write.
  */
 import type { ByteStream, Cancel, Listener } from "@holdfast/environment";
-import { CALL_ABORTED, CALL_NO_SESSION, CALL_OVERLOADED, refusalName } from "../codes.ts";
-import { NONCE_BYTES, type SessionIdentity } from "../greeting.ts";
+import { CALL_ABORTED, CALL_NO_SESSION, CALL_OVERLOADED, REFUSAL, refusalName } from "../codes.ts";
+import { type CutCounts, cutCounts, cutReason, isPeersFault } from "../errors.ts";
+import { NONCE_BYTES, completeIdentity } from "../greeting.ts";
 import type { Done } from "../pending-requests.ts";
 import type { ServerConnection } from "../server-connection.ts";
-import { type EndReason, type PeerGreeting, ServerMachine } from "../server-machine.ts";
-import type { SessionTiming } from "../timing.ts";
-import { type RequestHandler, isPeersFault } from "./client-session.ts";
-import { type SessionPorts, failLater } from "./session-ports.ts";
-
-/** What a server's sessions are made of. */
-export interface ServerSessionsOptions {
-  readonly identity: SessionIdentity;
-  /** Where to listen; port 0 picks a free one. */
-  readonly listenAddress: string;
-  /** Term of this server. */
-  readonly term: bigint;
-  readonly timing: SessionTiming;
-  /** Last word about a greeting: 0 or a refusal code. */
-  admit(greeting: PeerGreeting): number;
-  /** Takes requests of members. */
-  readonly handle: RequestHandler;
-  /** The member is connected and was not before. */
-  onPeerUp(rid: bigint): void;
-  /** The member's connection is lost or silent; its session is kept until it is forgotten or evicted. */
-  onPeerDown(rid: bigint): void;
-  /** The member has been away for `timing.forgetMs`; told once per absence. */
-  onPeerExpired?(rid: bigint): void;
-}
-
-/** Counters of a server since its start. */
-export interface ServerSessionsStats {
-  readonly sessionsCount: number;
-  readonly greetingCount: number;
-  readonly refusedCount: number;
-  readonly cutMalformedCount: number;
-  /** Connections ended by this side, by reason. */
-  readonly ended: Readonly<Record<EndReason, number>>;
-}
-
-/** The sessions of one server. */
-export interface ServerSessions {
-  /** Where members dial. */
-  readonly address: string;
-  /**
-   * Sends a request to a member, connected or not; `body` is copied. `done` is called exactly once, never before this
-   * returns: with the answer, `CALL_ABORTED` (forgotten, evicted, closed), `CALL_NO_SESSION` or `CALL_OVERLOADED`.
-   */
-  call(rid: bigint, command: number, body: Uint8Array, done: Done): Cancel;
-  /** True if the member has a connection. */
-  isConnected(rid: bigint): boolean;
-  /** Drops a member's session after its farewell; answers already given still go out. */
-  forget(rid: bigint): void;
-  /** Drops a member's session and refuses that member from now on. */
-  evict(rid: bigint): void;
-  /** Stops listening and ends all sessions; calls to members are aborted. Idempotent. */
-  close(): Promise<void>;
-  /** Counters for tests and metrics. */
-  stats(): ServerSessionsStats;
-}
+import { type EndReason, ServerMachine } from "../server-machine.ts";
+import { DEFAULT_SESSION_TIMING, type SessionTiming } from "../timing.ts";
+import { LogLimit } from "./log-limit.ts";
+import { Requests } from "./requests.ts";
+import type { ServerSessions, ServerSessionsOptions, ServerSessionsStats } from "./server-options.ts";
+import { type SessionPorts, failLater, refuseUnknown } from "./session-ports.ts";
 
 /**
  * Listens and serves sessions.
  *
- * @throws TransportError `ERR_HOLDFAST_ADDRESS_IN_USE`, `ERR_HOLDFAST_LISTEN` when it cannot listen.
+ * @throws TransportError `ERR_HOLDFAST_ADDRESS_IN_USE`, `ERR_HOLDFAST_LISTEN` when it cannot listen; RangeError when
+ *   the key is too short or the term below 1.
+ * @example
+ * const listenAddress = "tcp://0.0.0.0:7700";
+ * const handle: RequestHandler = (rid, command, body, respond) => respond(0, body);
+ * const server = await startServerSessions({ identity: { key }, listenAddress, handle }, ports);
  */
 export async function startServerSessions(
   options: ServerSessionsOptions,
@@ -87,8 +44,11 @@ interface Wire {
 }
 
 class ServerDriver implements ServerSessions {
+  readonly term: bigint;
   readonly #options: ServerSessionsOptions;
+  readonly #timing: SessionTiming;
   readonly #ports: SessionPorts;
+  readonly #warnings: LogLimit;
   readonly #machine: ServerMachine;
   readonly #wires: Map<ServerConnection, Wire> = new Map();
   #dirty: Wire[] = [];
@@ -96,8 +56,8 @@ class ServerDriver implements ServerSessions {
   #isClosed = false;
   #listener: Listener | undefined;
   #cancelTick: Cancel = () => {};
-  #refusedCount = 0;
-  #cutMalformedCount = 0;
+  readonly #refused: Record<string, number> = {};
+  readonly #cut: CutCounts = cutCounts();
   readonly #ended: Record<EndReason, number> = {
     replaced: 0,
     forgotten: 0,
@@ -105,25 +65,31 @@ class ServerDriver implements ServerSessions {
     silent: 0,
     "slow-greeter": 0,
     crowded: 0,
-    overflowed: 0,
   };
 
   constructor(options: ServerSessionsOptions, ports: SessionPorts) {
-    const { identity, term, timing, handle } = options;
+    const { handle = refuseUnknown, limits, timing = DEFAULT_SESSION_TIMING } = options;
+    const term = options.term ?? BigInt(Math.floor(ports.clock.wallMs()));
+    this.term = term;
     this.#options = options;
+    this.#timing = timing;
     this.#ports = ports;
+    this.#warnings = new LogLimit(ports.clock, ports.log);
     this.#machine = new ServerMachine(
-      { identity, term, timing, cryptography: ports.cryptography },
       {
-        admit: (greeting) => options.admit(greeting),
+        identity: completeIdentity(options.identity),
+        term,
+        timing,
+        cryptography: ports.cryptography,
+        ...(limits === undefined ? {} : { limits }),
+      },
+      {
+        admit: (greeting) => options.admit?.(greeting) ?? 0,
         request: handle,
         up: (rid) => this.#peerChanged(rid, "session.peer-up", "member connected"),
         down: (rid) => this.#peerChanged(rid, "session.peer-down", "member disconnected"),
         expired: (rid) => this.#peerChanged(rid, "session.peer-expired", "member stayed away"),
-        refused: (rid, code) => {
-          this.#refusedCount += 1;
-          ports.log.warn({ event: "session.refused", rid, refusal: refusalName(code) }, "member refused");
-        },
+        refused: (rid, code) => this.#countRefusal(rid, code),
         output: (connection) => this.#markDirty(connection),
         end: (connection, reason) => this.#end(connection, reason),
       },
@@ -144,6 +110,12 @@ class ServerDriver implements ServerSessions {
     if (this.#isClosed) return failLater(done, CALL_ABORTED);
     const cancel = this.#machine.call(rid, command, body, done);
     return cancel ?? failLater(done, this.#machine.has(rid) ? CALL_OVERLOADED : CALL_NO_SESSION);
+  }
+
+  request(rid: bigint, command: number, body: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    // A server waits for no single member: a call for which there is no room is refused.
+    const requests = new Requests((...args) => this.call(rid, ...args));
+    return requests.request(command, body, signal);
   }
 
   isConnected(rid: bigint): boolean {
@@ -172,9 +144,12 @@ class ServerDriver implements ServerSessions {
     return {
       sessionsCount: this.#machine.sessionsCount,
       greetingCount: this.#machine.greetingCount,
-      refusedCount: this.#refusedCount,
-      cutMalformedCount: this.#cutMalformedCount,
+      refusedCount: sumOf(this.#refused),
+      refused: { ...this.#refused },
+      cutMalformedCount: sumOf(this.#cut),
+      cut: { ...this.#cut },
       ended: { ...this.#ended },
+      ...this.#machine.counts(),
     };
   }
 
@@ -184,14 +159,15 @@ class ServerDriver implements ServerSessions {
     message: string,
   ): void {
     if (this.#isClosed) return;
-    this.#ports.log.info({ event, rid, term: this.#options.term }, message);
+    this.#ports.log.info({ event, rid, term: this.term }, message);
     switch (event) {
       case "session.peer-up":
-        return this.#options.onPeerUp(rid);
+        return this.#options.onPeerUp?.(rid);
       case "session.peer-down":
-        return this.#options.onPeerDown(rid);
+        return this.#options.onPeerDown?.(rid);
       case "session.peer-expired":
-        return this.#options.onPeerExpired?.(rid);
+        if (this.#options.onPeerExpired === undefined) this.forget(rid);
+        else this.#options.onPeerExpired(rid);
     }
   }
 
@@ -201,7 +177,8 @@ class ServerDriver implements ServerSessions {
       return;
     }
     const { clock, random } = this.#ports;
-    const connection = this.#machine.accept(random.bytes(NONCE_BYTES), clock.now());
+    const nonce = random.bytes(NONCE_BYTES);
+    const connection = this.#machine.accept(nonce, clock.now(), hostOf(stream.peer));
     const wire: Wire = {
       connection,
       stream,
@@ -233,13 +210,27 @@ class ServerDriver implements ServerSessions {
       stream.destroy();
       this.#lost(wire);
       if (!isPeersFault(error)) throw error;
-      this.#cutMalformedCount += 1;
-      const facts = { event: "session.malformed", peer: stream.peer, rid: connection.rid, err: error };
+      const reason = cutReason(error);
+      this.#cut[reason] += 1;
+      const facts = {
+        event: "session.malformed",
+        peer: stream.peer,
+        rid: connection.rid,
+        reason,
+        err: error,
+      };
       if (connection.rid === 0n) this.#ports.log.debug(facts, "stranger cut off");
-      else this.#ports.log.warn(facts, "member cut off");
+      else this.#warnings.warn(facts, "member cut off");
     }
     this.#drain(wire);
     this.#flush();
+  }
+
+  #countRefusal(rid: bigint, code: number): void {
+    const refusal = refusalName(code);
+    const key = refusal in REFUSAL ? refusal : "OTHER";
+    this.#refused[key] = (this.#refused[key] ?? 0) + 1;
+    this.#warnings.warn({ event: "session.refused", rid, refusal }, "member refused");
   }
 
   #lost(wire: Wire): void {
@@ -261,7 +252,7 @@ class ServerDriver implements ServerSessions {
 
   #armTick(): void {
     const { clock } = this.#ports;
-    this.#cancelTick = clock.at(clock.now() + this.#options.timing.heartbeatMs, () => this.#tick());
+    this.#cancelTick = clock.at(clock.now() + this.#timing.heartbeatMs, () => this.#tick());
   }
 
   #tick(): void {
@@ -299,4 +290,13 @@ class ServerDriver implements ServerSessions {
     connection.drain(wire.write, this.#ports.clock.now());
     if (connection.isRefused) stream.close();
   }
+}
+
+function sumOf(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+/** The host of a peer whose address has one: a dialler of a Unix socket has none. */
+function hostOf(peer: string): string | undefined {
+  return /^[a-z+]+:\/\/(.+):\d+$/.exec(peer)?.[1];
 }

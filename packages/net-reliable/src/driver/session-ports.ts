@@ -1,5 +1,7 @@
 import type { Cancel, Clock, Cryptography, Logger, Random, Transport } from "@holdfast/environment";
+import { CALL_UNKNOWN } from "../codes.ts";
 import type { Done } from "../pending-requests.ts";
+import type { RequestHandler } from "./client-options.ts";
 
 /** What sessions need of the world. */
 export interface SessionPorts {
@@ -22,3 +24,6 @@ export function failLater(done: Done, error: number): Cancel {
     isCancelled = true;
   };
 }
+
+/** Answers for a side that takes no requests. */
+export const refuseUnknown: RequestHandler = (_rid, _command, _body, respond) => respond(CALL_UNKNOWN, EMPTY);

@@ -8,7 +8,6 @@ export const LONGER_FILES: ReadonlyMap<string, number> = new Map([
   ["packages/lock-client/src/lock-client.ts", 435],
   ["packages/member/src/server/server-role.ts", 435],
   ["packages/member/test/locks/lock-world.ts", 405],
-  ["packages/net-reliable/test/session.test.ts", 425],
 ]);
 
 /** No source file is longer than {@link FILE_LINES_MAX}. */

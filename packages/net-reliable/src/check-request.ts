@@ -1,0 +1,19 @@
+import { FRAME_BODY_BYTES_MAX } from "@holdfast/wire-format";
+import { COMMAND_FAREWELL, RESERVED_MIN } from "./codes.ts";
+
+/**
+ * Checks what a caller wants to send.
+ *
+ * @throws RangeError when the command is reserved or no 16-bit number, or the body longer than a frame allows.
+ */
+export function checkRequest(command: number, body: Uint8Array): void {
+  if (!isU16(command) || (command >= RESERVED_MIN && command !== COMMAND_FAREWELL))
+    throw new RangeError(`command 0x${command.toString(16)} is reserved or no 16-bit number`);
+  if (body.length > FRAME_BODY_BYTES_MAX)
+    throw new RangeError(`a request has at most ${FRAME_BODY_BYTES_MAX} bytes, not ${body.length}`);
+}
+
+/** True for what fits the frame's fields of 16 bits. */
+export function isU16(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= 0xffff;
+}

@@ -1,0 +1,329 @@
+/*
+ * Drives the member's side of a session: finds the server, dials, moves bytes between stream and machine, dials again.
+ *
+ * Frames are written at most once per turn of the event loop: calls made in one turn gather in the machine and
+ * leave together from a microtask; answers to what a chunk of bytes brought leave when that chunk is done.
+ */
+import type { ByteStream, Cancel, Random } from "@holdfast/environment";
+import { Backoff } from "../backoff.ts";
+import { ClientMachine } from "../client-machine.ts";
+import { CALL_ABORTED, CALL_OVERLOADED, COMMAND_FAREWELL, isFinalRefusal, refusalName } from "../codes.ts";
+import { type CutCounts, cutCounts, cutReason, isPeersFault } from "../errors.ts";
+import { NONCE_BYTES, completeIdentity } from "../greeting.ts";
+import type { Done } from "../pending-requests.ts";
+import { DEFAULT_SESSION_TIMING, type SessionTiming } from "../timing.ts";
+import type { ClientSession, ClientSessionOptions, ClientSessionStats } from "./client-options.ts";
+import { LogLimit } from "./log-limit.ts";
+import { Requests } from "./requests.ts";
+import { type SessionPorts, failLater, refuseUnknown } from "./session-ports.ts";
+
+/** Drives one client machine. */
+export class ClientDriver implements ClientSession {
+  readonly rid: bigint;
+  readonly #options: ClientSessionOptions;
+  readonly #timing: SessionTiming;
+  readonly #findServer: () => Promise<string | undefined>;
+  readonly #ports: SessionPorts;
+  readonly #machine: ClientMachine;
+  readonly #backoff: Backoff;
+  readonly #requests: Requests;
+  readonly #warnings: LogLimit;
+  readonly #write: (bytes: Uint8Array) => boolean;
+  #stream: ByteStream | undefined;
+  #attempt = 0;
+  #contact = 0;
+  #isBlocked = false;
+  #isFlushDue = false;
+  #isClosed = false;
+  #cancelTimer: Cancel = () => {};
+  #greetedCount = 0;
+  #refusedCount = 0;
+  readonly #cut: CutCounts = cutCounts();
+  #cutSilentCount = 0;
+
+  constructor(options: ClientSessionOptions, ports: SessionPorts) {
+    const { address, handle = refuseUnknown, limits, timing = DEFAULT_SESSION_TIMING } = options;
+    const findServer = options.findServer?.bind(options);
+    if ((address === undefined) === (findServer === undefined))
+      throw new TypeError("a session needs either the server's address or findServer, to find it");
+    const rid = options.rid ?? randomRid(ports.random);
+    this.rid = rid;
+    this.#options = options;
+    this.#timing = timing;
+    this.#findServer = findServer ?? (() => Promise.resolve(address));
+    this.#ports = ports;
+    this.#backoff = new Backoff(timing);
+    this.#warnings = new LogLimit(ports.clock, ports.log);
+    this.#machine = new ClientMachine(
+      {
+        identity: completeIdentity(options.identity),
+        rid,
+        isVoter: options.isVoter ?? false,
+        timing,
+        cryptography: ports.cryptography,
+        ...(limits === undefined ? {} : { limits }),
+      },
+      {
+        request: (command, body, respond, id) => handle(rid, command, body, respond, id),
+        output: () => this.#flushSoon(),
+        greeted: ({ term, isNew, needsIntroduction }) => this.#greeted(term, isNew, needsIntroduction),
+        refused: (code, isProven) => this.#refused(code, isProven),
+      },
+    );
+    this.#requests = new Requests((command, body, done) =>
+      this.#isClosed ? failLater(done, CALL_ABORTED) : this.#machine.call(command, body, done),
+    );
+    this.#write = (bytes) => {
+      if (this.#stream?.write(bytes) === false) this.#isBlocked = true;
+      return !this.#isBlocked;
+    };
+  }
+
+  get term(): bigint {
+    return this.#machine.term;
+  }
+
+  get isConnected(): boolean {
+    return this.#machine.isOpen;
+  }
+
+  get settledId(): number {
+    return this.#machine.session.settledId;
+  }
+
+  start(): void {
+    this.#attempt += 1;
+    const attempt = this.#attempt;
+    this.#findServer().then(
+      (address) => {
+        if (attempt !== this.#attempt) return;
+        if (address === undefined) this.#startLater();
+        else this.#dial(address, attempt);
+      },
+      (error: unknown) => {
+        if (attempt !== this.#attempt) return;
+        this.#ports.log.warn({ event: "session.find-failed", err: error }, "cannot look for the server");
+        this.#startLater();
+      },
+    );
+  }
+
+  call(command: number, body: Uint8Array, done: Done): Cancel {
+    return this.#submit(command, body, done, false);
+  }
+
+  request(command: number, body: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
+    return this.#requests.request(command, body, signal);
+  }
+
+  async farewell(body: Uint8Array, signal?: AbortSignal): Promise<void> {
+    this.#machine.leave();
+    if (this.#machine.term !== 0n) await this.request(COMMAND_FAREWELL, body, signal);
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#flush();
+    this.#attempt += 1;
+    this.#cancelTimer();
+    this.#machine.end();
+    this.#stream?.close();
+    this.#stream = undefined;
+    this.#machine.session.close();
+    this.#requests.resume();
+  }
+
+  stats(): ClientSessionStats {
+    const { droppedAnswersCount, malformedCount, pendingCount, waitingBytes } = this.#machine.session;
+    return {
+      greetedCount: this.#greetedCount,
+      refusedCount: this.#refusedCount,
+      cutMalformedCount: Object.values(this.#cut).reduce((sum, count) => sum + count, 0),
+      cut: { ...this.#cut },
+      cutSilentCount: this.#cutSilentCount,
+      droppedAnswersCount,
+      malformedRequestsCount: malformedCount,
+      waitingBytes,
+      pendingCount,
+      waitingCount: this.#requests.waitingCount,
+    };
+  }
+
+  #submit(command: number, body: Uint8Array, done: Done, isBound: boolean): Cancel {
+    if (this.#isClosed) return failLater(done, CALL_ABORTED);
+    return this.#machine.call(command, body, done, isBound) ?? failLater(done, CALL_OVERLOADED);
+  }
+
+  #startLater(): void {
+    if (this.#isClosed) return;
+    const { clock, random } = this.#ports;
+    this.#cancelTimer();
+    this.#cancelTimer = clock.at(clock.now() + this.#backoff.next(random.u32()), () => this.start());
+  }
+
+  /** Dials; from here to the accepted greeting there are `greetingTimeoutMs`. */
+  #dial(address: string, attempt: number): void {
+    const { clock, transport, log } = this.#ports;
+    this.#cancelTimer();
+    this.#cancelTimer = clock.at(clock.now() + this.#timing.greetingTimeoutMs, () => {
+      log.debug({ event: "session.greeting-timed-out", address }, "server does not greet");
+      this.#attempt += 1;
+      if (this.#stream === undefined) this.#startLater();
+      else this.#hangUp(this.#stream);
+    });
+    transport.dial(address).then(
+      (stream) => {
+        if (attempt === this.#attempt) this.#begin(stream);
+        else stream.destroy();
+      },
+      (error: unknown) => {
+        if (attempt !== this.#attempt) return;
+        log.debug({ event: "session.dial-failed", address, err: error }, "server does not answer");
+        this.#startLater();
+      },
+    );
+  }
+
+  #begin(stream: ByteStream): void {
+    const { clock, random } = this.#ports;
+    this.#stream = stream;
+    this.#isBlocked = false;
+    this.#machine.begin(random.bytes(NONCE_BYTES), clock.now());
+    stream.start({
+      data: (bytes) => this.#received(stream, bytes),
+      closed: () => this.#lost(stream),
+      drained: () => {
+        if (this.#stream !== stream) return;
+        this.#isBlocked = false;
+        this.#flush();
+      },
+    });
+  }
+
+  #received(stream: ByteStream, bytes: Uint8Array): void {
+    if (this.#stream !== stream) return;
+    try {
+      this.#machine.receive(bytes, this.#ports.clock.now());
+    } catch (error) {
+      this.#hangUp(stream);
+      if (!isPeersFault(error)) throw error;
+      const reason = cutReason(error);
+      this.#cut[reason] += 1;
+      const facts = { event: "session.malformed", peer: stream.peer, reason, err: error };
+      this.#warnings.warn(facts, "server cut off");
+      return;
+    }
+    if (this.#machine.isOpen) this.#options.onHeard?.(this.#machine.term);
+    if (this.#requests.waitingCount > 0) this.#requests.resume();
+    this.#flush();
+  }
+
+  #greeted(term: bigint, isNew: boolean, needsIntroduction: boolean): void {
+    this.#greetedCount += 1;
+    this.#backoff.accepted();
+    this.#cancelTimer();
+    this.#armTick();
+    this.#ports.log.info({ event: "session.greeted", term, isNew }, "server accepted us");
+    if (!needsIntroduction) return;
+    this.#contact += 1;
+    const contact = this.#contact;
+    const call: ClientSession["call"] = (command, body, done) =>
+      contact === this.#contact ? this.#submit(command, body, done, true) : failLater(done, CALL_ABORTED);
+    const introduction = this.#options.onServer?.({ term, isNew, call });
+    if (introduction === undefined) {
+      this.#machine.introduced(term);
+      return;
+    }
+    introduction.then(
+      () => {
+        if (contact === this.#contact) this.#machine.introduced(term);
+      },
+      (error: unknown) => this.#introductionFailed(contact, term, error),
+    );
+  }
+
+  #introductionFailed(contact: number, term: bigint, error: unknown): void {
+    if (contact !== this.#contact || this.#isClosed) return;
+    this.#contact += 1;
+    this.#ports.log.warn(
+      { event: "session.introduction-failed", term, err: error },
+      "server will be met again",
+    );
+    this.#machine.introductionFailed(term);
+    if (this.#stream !== undefined) this.#hangUp(this.#stream);
+  }
+
+  #refused(code: number, isProven: boolean): void {
+    this.#refusedCount += 1;
+    const facts = { event: "session.refused", refusal: refusalName(code), isProven };
+    if (isProven && isFinalRefusal(code)) {
+      this.#ports.log.error(facts, "server refused us for good");
+      this.#giveUp(code);
+      return;
+    }
+    this.#warnings.warn(facts, "server turned us away");
+    if (this.#stream !== undefined) this.#hangUp(this.#stream);
+  }
+
+  #giveUp(code: number): void {
+    const stream = this.#stream;
+    this.#options.onRefused?.(code);
+    this.close();
+    stream?.destroy();
+  }
+
+  /** Ends the connection by our own decision. */
+  #hangUp(stream: ByteStream): void {
+    stream.destroy();
+    this.#lost(stream);
+  }
+
+  #lost(stream: ByteStream): void {
+    if (this.#stream !== stream) return;
+    const wasOpen = this.#machine.isOpen;
+    this.#stream = undefined;
+    this.#machine.end();
+    this.#startLater();
+    if (!wasOpen) return;
+    this.#ports.log.info({ event: "session.disconnected", term: this.term }, "connection to the server lost");
+    this.#options.onDisconnected?.();
+  }
+
+  #armTick(): void {
+    const { clock } = this.#ports;
+    this.#cancelTimer = clock.at(clock.now() + this.#timing.heartbeatMs, () => this.#tick());
+  }
+
+  #tick(): void {
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    const verdict = this.#machine.tick(this.#ports.clock.now());
+    if (verdict === "dead") {
+      this.#cutSilentCount += 1;
+      this.#hangUp(stream);
+      return;
+    }
+    if (verdict === "beat" && !this.#isBlocked) this.#write(this.#machine.session.heartbeat());
+    this.#armTick();
+  }
+
+  #flushSoon(): void {
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    void Promise.resolve().then(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#isFlushDue = false;
+    if (this.#stream !== undefined && !this.#isBlocked)
+      this.#machine.drain(this.#write, this.#ports.clock.now());
+  }
+}
+
+function randomRid(random: Random): bigint {
+  for (;;) {
+    const rid = random.u64();
+    if (rid !== 0n) return rid;
+  }
+}
