@@ -10,16 +10,19 @@ import {
   type MemberReport,
   type MemberTiming,
   openMember,
+  readSuper,
   type StatusReply,
+  VOLUME_FORMAT_HASH,
 } from "@holdfast/member";
-import { DEFAULT_LISTEN_ADDRESS } from "./listen-address.ts";
-import { nodeClock, nodeCryptography, nodeRandom, nodeTransport } from "@holdfast/platform-node";
+import { DEFAULT_LISTEN_ADDRESS, checkListenAddress } from "./listen-address.ts";
+import { createNodeTransport, nodeClock, nodeCryptography, nodeRandom } from "@holdfast/platform-node";
 
 /** How to open a volume. */
 export interface OpenVolumeOptions {
   /**
-   * Where this process listens when it serves; default `tcp://127.0.0.1:0`, any free port of this host. Members on
-   * other hosts need an address they can reach. `false`: never serve, never vote.
+   * Where this process listens when it serves; default `tcp://127.0.0.1:0`, any free port, this host only. Members of
+   * other hosts need an address they reach, `tls://192.0.2.7:7000` for example; TLS takes its key from the volume.
+   * `false`: never serve, never vote.
    */
   readonly listen?: string | false;
   /** A pino logger, or anything shaped like one; silent by default. */
@@ -115,15 +118,19 @@ export class Volume implements AsyncDisposable {
  */
 export async function openVolume(url: string, options: OpenVolumeOptions = {}): Promise<Volume> {
   const { listen = DEFAULT_LISTEN_ADDRESS, fsid, timing, signal, onLost } = options;
+  const log = options.log ?? SILENT_LOGGER;
+  if (listen !== false) checkListenAddress(listen);
   const device = await openBlockDevice(url);
   try {
+    // Whoever reads the volume may join it, through TLS too: its key is the key of the connections.
+    const { superBlock } = await readSuper(device, VOLUME_FORMAT_HASH, fsid);
     const member = await openMember({
       device,
       clock: nodeClock,
       random: nodeRandom,
-      transport: nodeTransport,
+      transport: createNodeTransport({ key: superBlock.key, log }),
       cryptography: nodeCryptography,
-      log: options.log ?? SILENT_LOGGER,
+      log,
       name: options.name ?? `${hostname()}/${process.pid}`,
       ...(listen === false ? {} : { listenAddress: listen }),
       ...(fsid === undefined ? {} : { expectedFsid: fsid }),

@@ -1,5 +1,13 @@
 export { nodeClock } from "./clock.ts";
 export { nodeCryptography } from "./cryptography.ts";
+export { executableFenceAgent } from "./fence-agent.ts";
+export { nodeProcesses, parseProcessStat } from "./fence-process.ts";
+export type { ProcessStat } from "./fence-process.ts";
+export { pipeStream } from "./pipe-stream.ts";
+export type { PipeEnds } from "./pipe-stream.ts";
+export { messagePortStream } from "./port-stream.ts";
 export { nodeRandom } from "./random.ts";
+export { Switchboard } from "./switchboard.ts";
+export type { Connect } from "./switchboard.ts";
 export { createNodeTransport, nodeTransport } from "./transport.ts";
 export type { NodeTransport, NodeTransportOptions, NodeTransportStats } from "./transport.ts";

@@ -8,15 +8,7 @@
 import type { Socket } from "node:net";
 import { type ByteStream, type ByteStreamHandlers, invariant } from "@holdfast/environment";
 import { SLAB_BYTES, giveSlab, takeSlab } from "./slabs.ts";
-
-/** More than this queued: `write` says stop. */
-export const QUEUE_HIGH_BYTES: number = 1024 * 1024;
-
-/** No more than this queued: `drained` says go on. */
-const QUEUE_LOW_BYTES = 256 * 1024;
-
-/** How long a closed stream waits for the other side to close too, so that what was sent is not cut off by a reset. */
-const LINGER_MS = 1000;
+import { LINGER_MS, QUEUE_HIGH_BYTES, QUEUE_LOW_BYTES } from "./stream-limits.ts";
 
 /** Where a socket that reads into memory of its own leaves the bytes. */
 export interface ReadTarget {

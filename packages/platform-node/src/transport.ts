@@ -1,36 +1,161 @@
 /*
- * Streams over TCP and Unix sockets.
+ * Streams over TCP, TLS and Unix sockets.
+ *
+ * Bytes in the clear never leave the host: a TCP address must be a loopback one, at dialling and at listening, and a
+ * name that turns out to mean another host is hung up before a byte is sent.
  */
-import { lstat, unlink } from "node:fs/promises";
 import { connect, createServer, type OnReadOpts, type Server, type Socket } from "node:net";
+import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import {
   type ByteStream,
-  CancelledError,
   type Listener,
+  type Logger,
+  SILENT_LOGGER,
   type Transport,
-  TransportError,
-  type TransportErrorCode,
 } from "@holdfast/environment";
-import { formatTcpAddress, parseAddress, type StreamAddress } from "./address.ts";
+import {
+  type HostAddress,
+  type StreamAddress,
+  formatHostAddress,
+  isLoopback,
+  parseAddress,
+} from "./address.ts";
+import { dialled } from "./dialling.ts";
+import { cancelledDial, insecure, keyless, malformed, transportError } from "./failures.ts";
+import { HANDSHAKE_TIMEOUT_MS, Handshakes } from "./handshakes.ts";
+import { listening, stopListening } from "./listening.ts";
+import { derivePsk, dialWithPsk, listenWithPsk } from "./psk.ts";
 import { type ReadTarget, SocketStream } from "./socket-stream.ts";
-
-/** A dial that nobody answers, not even to refuse it, is given up after this; the system would try for minutes. */
-const DIAL_TIMEOUT_MS = 5000;
 
 /** Bytes that a dialled stream reads at most at once; what a stream never reads so much of, it never occupies. */
 const READ_BYTES = 256 * 1024;
 
-/** TCP (`tcp://HOST:PORT`, without Nagle's delay) and Unix sockets (`unix:/PATH`) of this process. */
-export const nodeTransport: Transport = { dial, listen };
+/** What a transport needs to speak TLS. */
+export interface NodeTransportOptions {
+  /** A secret that both sides know, any length; the TLS key is derived from it. Without one there is no TLS. */
+  readonly key?: Uint8Array;
+  /** Told about strangers who do not know the key, at most one line in 10 s; silent by default. */
+  readonly log?: Logger;
+}
 
-async function dial(address: string, signal?: AbortSignal): Promise<ByteStream> {
-  const target = parseAddress(address);
-  if (target === undefined || (target.type === "tcp" && target.port === 0))
-    throw transportError("ERR_HOLDFAST_DIAL", address, malformed(address));
-  if (signal?.aborted === true) throw cancelled(address, signal);
+/** Counters of a transport since it was made. */
+export interface NodeTransportStats {
+  /** Handshakes at our listeners that failed: wrong key, unknown identity, no TLS, too slow or too many. */
+  readonly refusedHandshakesCount: number;
+}
+
+/** The transport of this process. */
+export interface NodeTransport extends Transport {
+  /** Counters for tests and metrics. */
+  stats(): NodeTransportStats;
+}
+
+/**
+ * Makes a transport: TCP within this host (`tcp://HOST:PORT`, without Nagle's delay), Unix sockets (`unix:/PATH`) and,
+ * given a key, TLS 1.3 with that key (`tls://HOST:PORT`).
+ *
+ * Dialling and listening throw {@link TransportError} `ERR_HOLDFAST_ADDRESS_INSECURE` when bytes would leave this host
+ * in the clear, or for TLS without a key.
+ */
+export function createNodeTransport(options: NodeTransportOptions = {}): NodeTransport {
+  return new SocketTransport(options);
+}
+
+class SocketTransport implements NodeTransport {
+  readonly #psk: Buffer | undefined;
+  readonly #log: Logger;
+  #refusedHandshakesCount = 0;
+
+  constructor({ key, log = SILENT_LOGGER }: NodeTransportOptions) {
+    this.#psk = key === undefined ? undefined : derivePsk(key);
+    this.#log = log;
+  }
+
+  async dial(address: string, signal?: AbortSignal): Promise<ByteStream> {
+    const target = parseAddress(address);
+    if (target === undefined || (target.type !== "unix" && target.port === 0))
+      throw transportError("ERR_HOLDFAST_DIAL", address, malformed(address));
+    if (target.type === "tcp" && !isLoopback(target.host)) throw insecure(address, target);
+    if (signal?.aborted === true) throw cancelledDial(address, signal);
+    return target.type === "tls"
+      ? dialTls(address, target, this.#requirePsk(address), signal)
+      : dialPlain(address, target, signal);
+  }
+
+  async listen(address: string, accept: (stream: ByteStream) => void): Promise<Listener> {
+    const place = parseAddress(address);
+    if (place === undefined)
+      throw transportError("ERR_HOLDFAST_ADDRESS_INVALID", address, malformed(address));
+    if (place.type === "tcp" && !isLoopback(place.host)) throw insecure(address, place);
+    const server =
+      place.type === "tls"
+        ? this.#tlsServer(address, this.#requirePsk(address), accept)
+        : createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
+            accept(new SocketStream(socket, peerOf(socket, "tcp", address)));
+          });
+    await listening(server, place, address);
+    return { address: boundAddress(server, place, address), close: () => stopListening(server) };
+  }
+
+  stats(): NodeTransportStats {
+    return { refusedHandshakesCount: this.#refusedHandshakesCount };
+  }
+
+  #requirePsk(address: string): Buffer {
+    if (this.#psk === undefined) throw keyless(address);
+    return this.#psk;
+  }
+
+  #tlsServer(address: string, psk: Buffer, accept: (stream: ByteStream) => void): Server {
+    const handshakes = new Handshakes(address, this.#log, () => (this.#refusedHandshakesCount += 1));
+    const server = createTlsServer({ ...listenWithPsk(psk, HANDSHAKE_TIMEOUT_MS), noDelay: true });
+    server.on("connection", (socket: Socket) => handshakes.begin(socket));
+    server.on("secureConnection", (socket) => {
+      handshakes.succeeded(socket);
+      accept(new SocketStream(socket, peerOf(socket, "tls", address)));
+    });
+    server.on("tlsClientError", (error, socket) => {
+      handshakes.failed(socket.remoteAddress ?? "", error.message);
+      socket.destroy();
+    });
+    return server;
+  }
+}
+
+/** TCP within this host and Unix sockets. */
+export const nodeTransport: Transport = createNodeTransport();
+
+async function dialPlain(
+  address: string,
+  target: StreamAddress,
+  signal: AbortSignal | undefined,
+): Promise<ByteStream> {
   const readTarget: ReadTarget = { take: () => {} };
-  const socket = connect({ ...socketOptions(target), onread: readInto(readTarget) });
-  return connected({ socket, readTarget, address }, signal);
+  const where = target.type === "unix" ? { path: target.path } : { ...hostOf(target), noDelay: true };
+  const socket = connect({ ...where, onread: readInto(readTarget) });
+  await dialled({ socket, address, readyEvent: "connect", objection }, signal);
+  return new SocketStream(socket, address, readTarget);
+
+  function objection(): string | undefined {
+    const { remoteAddress } = socket;
+    if (target.type === "unix" || remoteAddress === undefined || isLoopback(remoteAddress)) return undefined;
+    return `${target.host} is ${remoteAddress}, another host, and only TLS leaves this one`;
+  }
+}
+
+async function dialTls(
+  address: string,
+  target: HostAddress,
+  psk: Buffer,
+  signal: AbortSignal | undefined,
+): Promise<ByteStream> {
+  const socket = connectTls({ ...dialWithPsk(psk), ...hostOf(target) });
+  socket.setNoDelay(true);
+  // TLS 1.3 shows a key known beforehand as a resumed session; anything else went without it.
+  const objection = (): string | undefined =>
+    socket.isSessionReused() ? undefined : "the other side has not proved that it knows the key";
+  await dialled({ socket, address, readyEvent: "secureConnect", objection }, signal);
+  return new SocketStream(socket, address);
 }
 
 /** Each read goes into the same memory, instead of into new. */
@@ -44,161 +169,22 @@ function readInto(target: ReadTarget): OnReadOpts {
   };
 }
 
-interface Dialling {
-  readonly socket: Socket;
-  readonly readTarget: ReadTarget;
-  readonly address: string;
-}
-
-function connected(
-  { socket, readTarget, address }: Dialling,
-  signal: AbortSignal | undefined,
-): Promise<ByteStream> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      fail(transportError("ERR_HOLDFAST_DIAL", address, `no answer within ${DIAL_TIMEOUT_MS} ms`));
-    }, DIAL_TIMEOUT_MS);
-    socket.on("connect", onConnect);
-    socket.on("error", onError);
-    signal?.addEventListener("abort", onAbort, { once: true });
-
-    function onConnect(): void {
-      settle();
-      socket.pause();
-      resolve(new SocketStream(socket, address, readTarget));
-    }
-
-    function onError(cause: Error): void {
-      fail(transportError("ERR_HOLDFAST_DIAL", address, cause.message, cause));
-    }
-
-    function onAbort(): void {
-      fail(cancelled(address, signal));
-    }
-
-    function fail(error: Error): void {
-      settle();
-      // It may still fail for a reason of its own, which then interests nobody.
-      socket.on("error", () => {});
-      socket.destroy();
-      reject(error);
-    }
-
-    function settle(): void {
-      clearTimeout(timer);
-      socket.off("connect", onConnect);
-      socket.off("error", onError);
-      signal?.removeEventListener("abort", onAbort);
-    }
-  });
-}
-
-async function listen(address: string, accept: (stream: ByteStream) => void): Promise<Listener> {
-  const place = parseAddress(address);
-  if (place === undefined) throw transportError("ERR_HOLDFAST_ADDRESS_INVALID", address, malformed(address));
-  const server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
-    accept(new SocketStream(socket, peerOf(socket, address)));
-  });
-  await listening(server, place, address);
-  return { address: boundAddress(server, place, address), close: () => stop(server) };
-}
-
-async function listening(server: Server, place: StreamAddress, address: string): Promise<void> {
-  try {
-    await tryListening(server, place);
-  } catch (cause) {
-    if (systemCode(cause) !== "EADDRINUSE")
-      throw transportError("ERR_HOLDFAST_LISTEN", address, reasonOf(cause), cause);
-    if (place.type === "tcp" || !(await removeDeadSocket(place.path))) {
-      const reason = "somebody listens there already";
-      throw transportError("ERR_HOLDFAST_ADDRESS_IN_USE", address, reason, cause);
-    }
-    await listening(server, place, address);
-  }
-}
-
-function tryListening(server: Server, place: StreamAddress): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(socketOptions(place), () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
-}
-
-/** A process that is killed leaves the file of its Unix socket behind. True if that was so and the file is gone. */
-async function removeDeadSocket(path: string): Promise<boolean> {
-  const file = await lstat(path);
-  if (!file.isSocket() || (await isAnswered(path))) return false;
-  await unlink(path);
-  return true;
-}
-
-function isAnswered(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect({ path });
-    probe.on("connect", () => {
-      probe.destroy();
-      resolve(true);
-    });
-    // Only a refusal says that nobody is there; a full queue, for one, says the contrary.
-    probe.on("error", (error) => resolve(systemCode(error) !== "ECONNREFUSED"));
-  });
-}
-
-/** Resolves when the address is free. The server itself ends with its last stream, which is not waited for. */
-function stop(server: Server): Promise<void> {
-  server.close();
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-}
-
-function socketOptions(
-  address: StreamAddress,
-): { readonly path: string } | { readonly host: string; readonly port: number; readonly noDelay: boolean } {
-  return address.type === "unix"
-    ? { path: address.path }
-    : { host: address.host, port: address.port, noDelay: true };
+function hostOf({ host, port }: HostAddress): { readonly host: string; readonly port: number } {
+  return { host, port };
 }
 
 function boundAddress(server: Server, place: StreamAddress, address: string): string {
   const bound = server.address();
   if (place.type === "unix" || bound === null || typeof bound === "string") return address;
-  return formatTcpAddress(place.host, bound.port);
+  return formatHostAddress({ ...place, port: bound.port });
 }
 
-function peerOf(socket: Socket, listenAddress: string): string {
-  const { remoteAddress, remotePort } = socket;
+function peerOf(
+  { remoteAddress, remotePort }: Socket,
+  type: HostAddress["type"],
+  listenAddress: string,
+): string {
   // A Unix socket's dialler has no address; a TCP one that is gone already has none any more.
   if (remoteAddress === undefined || remotePort === undefined) return `a dialler of ${listenAddress}`;
-  return formatTcpAddress(remoteAddress, remotePort);
-}
-
-function malformed(address: string): string {
-  return `"${address}" is neither tcp://HOST:PORT nor unix:/PATH`;
-}
-
-function cancelled(address: string, signal: AbortSignal | undefined): CancelledError {
-  return new CancelledError(`dialling ${address}`, { cause: signal?.reason });
-}
-
-function transportError(
-  code: TransportErrorCode,
-  address: string,
-  reason: string,
-  cause?: unknown,
-): TransportError {
-  const verb = code === "ERR_HOLDFAST_DIAL" ? "dial" : "listen at";
-  const options = cause === undefined ? undefined : { cause };
-  return new TransportError(code, `cannot ${verb} ${address}: ${reason}`, address, options);
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-function systemCode(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+  return formatHostAddress({ type, host: remoteAddress, port: remotePort });
 }

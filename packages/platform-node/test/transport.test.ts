@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type TransportFixture, settleByWaiting, transportSuite } from "@holdfast/conformance";
 import type { ByteStream } from "@holdfast/environment";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { nodeTransport } from "../src/index.ts";
+import { createNodeTransport, nodeTransport } from "../src/index.ts";
 
 const malformedAddresses = [
   "",
@@ -37,6 +37,18 @@ transportSuite("a Unix socket", async () => {
   };
 });
 
+transportSuite("TLS with a key", async () => {
+  const transport = createNodeTransport({ key: new Uint8Array(32).fill(3) });
+  return {
+    ...common,
+    server: transport,
+    client: transport,
+    listenAddress: () => "tls://127.0.0.1:0",
+    deadAddress: `tls://127.0.0.1:${await freePort()}`,
+    dispose: async () => {},
+  };
+});
+
 describe("TCP addresses", () => {
   test("a port of 0 is filled in with the one that was bound", async () => {
     const listener = await nodeTransport.listen("tcp://127.0.0.1:0", () => {});
@@ -56,7 +68,7 @@ describe("TCP addresses", () => {
   });
 
   test("an address of another host cannot be listened at", async () => {
-    const listening = nodeTransport.listen("tcp://192.0.2.1:0", () => {});
+    const listening = createNodeTransport({ key: new Uint8Array(32) }).listen("tls://192.0.2.1:0", () => {});
 
     await expect(listening).rejects.toMatchObject({ code: "ERR_HOLDFAST_LISTEN", category: "usage" });
   });
