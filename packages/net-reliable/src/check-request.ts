@@ -1,5 +1,6 @@
 import { FRAME_BODY_BYTES_MAX } from "@holdfast/wire-format";
 import { COMMAND_FAREWELL, RESERVED_MIN } from "./codes.ts";
+import { unexpectedCommand } from "./errors.ts";
 
 /**
  * Checks what a caller wants to send.
@@ -11,6 +12,15 @@ export function checkRequest(command: number, body: Uint8Array): void {
     throw new RangeError(`command 0x${command.toString(16)} is reserved or no 16-bit number`);
   if (body.length > FRAME_BODY_BYTES_MAX)
     throw new RangeError(`a request has at most ${FRAME_BODY_BYTES_MAX} bytes, not ${body.length}`);
+}
+
+/**
+ * Checks what a peer asks in an open session.
+ *
+ * @throws SessionError `ERR_HOLDFAST_SESSION_COMMAND` when the command is reserved.
+ */
+export function checkAsked(command: number): void {
+  if (command >= RESERVED_MIN && command !== COMMAND_FAREWELL) throw unexpectedCommand(command);
 }
 
 /** True for what fits the frame's fields of 16 bits. */

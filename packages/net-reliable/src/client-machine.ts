@@ -80,6 +80,11 @@ export class ClientMachine {
     this.#session = new Session(events, true, config.limits);
   }
 
+  /** The member. */
+  get rid(): bigint {
+    return this.#config.rid;
+  }
+
   /** Term of the server met last; 0 before the first. */
   get term(): bigint {
     return this.#term;

@@ -9,9 +9,8 @@
  *     connection it came by: so an answer is never lost with a connection (N1).
  *   - Only a new server resets the numbers; answers owed to the old one are dropped, unanswered requests are sent
  *     again under their old ids (N14, N15).
- *   - Handlers and callbacks run synchronously, in the order of the frames.
- *   - A peer that asks faster than it takes answers waits: with too much unacknowledged, its frames go to the inbox.
- *     They count as received all the same, or two sides that both wait would wait for each other's acknowledgements.
+ *   - Handlers and callbacks run synchronously, in the order of the frames. With too much of ours unacknowledged they
+ *     wait in the inbox; they count as received all the same, or two sides that both wait would wait for ever.
  *
  * This machine reads no clock and does no I/O. Frames go in by `receive`; bytes come out by `drain`. It calls back
  * instead of returning effects, because it is the hot path: an effect per frame would cost more than the frame.
@@ -22,18 +21,11 @@ import {
   FRAME_FLAG_RESPONSE,
   FRAME_HEADER_BYTES,
   type Frame,
-  encodeFrame,
 } from "@holdfast/wire-format";
-import { checkRequest, isU16 } from "./check-request.ts";
-import {
-  CALL_ABORTED,
-  CALL_ANSWER_DROPPED,
-  CALL_MALFORMED,
-  COMMAND_FAREWELL,
-  COMMAND_HEARTBEAT,
-  RESERVED_MIN,
-} from "./codes.ts";
+import { checkAsked, checkRequest, isU16 } from "./check-request.ts";
+import { CALL_ABORTED, CALL_ANSWER_DROPPED, CALL_MALFORMED, COMMAND_HEARTBEAT } from "./codes.ts";
 import { isPeersFault, outOfRange, overLimit, unexpectedCommand } from "./errors.ts";
+import { heartbeatFrame } from "./heartbeat.ts";
 import { Inbox } from "./inbox.ts";
 import {
   ACK_AFTER_BYTES,
@@ -150,6 +142,8 @@ export class Session {
     }
     if (frame.seq !== this.#receivedSeq + 1) throw outOfRange("sent", frame.seq, this.#receivedSeq);
     while (this.#inbox.bytes > this.#limits.inboxBytesMax) this.#takeOverdue();
+    if (this.#isClosed) return;
+    this.#check(frame);
     const hadOutput = this.hasOutput;
     this.#receivedSeq = frame.seq;
     this.#unacknowledgedBytes += FRAME_HEADER_BYTES + frame.body.length;
@@ -244,8 +238,7 @@ export class Session {
 
   #acknowledgement(): Uint8Array {
     this.#acknowledged();
-    const recvSeq = this.#receivedSeq;
-    return encodeFrame({ seq: 0, recvSeq, id: 0, command: COMMAND_HEARTBEAT, error: 0, flags: 0 }, EMPTY);
+    return heartbeatFrame(this.#receivedSeq);
   }
 
   get #isAcknowledgementDue(): boolean {
@@ -283,6 +276,22 @@ export class Session {
     }
   }
 
+  /** A frame that breaks the rules is not counted as received: it changes nothing. */
+  #check({ flags, id, command }: Frame): void {
+    if (flags === FRAME_FLAG_RESPONSE) return void this.#awaited(id);
+    checkAsked(command);
+    if (this.#owedCount >= this.#limits.requestsInFlightMax)
+      throw overLimit("unanswered requests", this.#limits.requestsInFlightMax);
+    this.#owedCount += 1;
+  }
+
+  /** The request that an answer is for; one of two answers that waited for their turn has none any more. */
+  #awaited(id: number): PendingRequest {
+    const request = this.#pending.get(id);
+    if (request?.isSent !== true) throw outOfRange("answered", id, this.#pending.nextId - 1);
+    return request;
+  }
+
   /** Too much waits: the oldest goes on although its answer may be dropped, unless the peer takes nothing at all. */
   #takeOverdue(): void {
     const keptBytesMax = 2 * this.#limits.outboxBytesMax;
@@ -297,9 +306,7 @@ export class Session {
   }
 
   #takeAnswer(frame: Frame): void {
-    const request = this.#pending.get(frame.id);
-    if (request === undefined || !request.isSent)
-      throw outOfRange("answered", frame.id, this.#pending.nextId - 1);
+    const request = this.#awaited(frame.id);
     const { done } = request;
     this.#remove(request);
     done?.(frame.error, frame.body);
@@ -307,10 +314,6 @@ export class Session {
 
   #takeRequest(frame: Frame): void {
     const { id, command } = frame;
-    if (command >= RESERVED_MIN && command !== COMMAND_FAREWELL) throw unexpectedCommand(command);
-    if (this.#owedCount >= this.#limits.requestsInFlightMax)
-      throw overLimit("unanswered requests", this.#limits.requestsInFlightMax);
-    this.#owedCount += 1;
     const reign = this.#reign;
     let isAnswered = false;
     const respond: Respond = (error, body) => {

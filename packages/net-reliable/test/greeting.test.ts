@@ -1,9 +1,6 @@
-import { encodeFrame } from "@holdfast/wire-format";
 import { expect, test } from "vitest";
 import {
   CHALLENGE_FRAME_BYTES,
-  COMMAND_FAREWELL,
-  COMMAND_GREETING,
   GREETING_FRAME_BYTES,
   REFUSAL,
   WELCOME_FRAME_BYTES,
@@ -40,19 +37,6 @@ test("a server that does not know the key is turned away, whatever it says", () 
 
   expect(client.log).toEqual(["refused 0xff14 unproven"]);
   expect(client.machine.isOpen).toBe(false);
-});
-
-test("a recorded greeting does not open another connection", () => {
-  const [client, server] = [new Client(5n), new Server(1n)];
-  const link = new Link(client, server);
-  link.feedClient();
-  const recorded = link.toServer.slice();
-  link.pump();
-  const thief = new Link(new Client(6n), server);
-
-  thief.connection.receive(recorded, 0);
-
-  expect(server.log).toEqual(["up 5", "refused 5 0xff14"]);
 });
 
 test("the layer above has the last word about a greeting", () => {
@@ -169,39 +153,6 @@ test("N20: a connection that ends without a greeting concerns nobody", () => {
   expect(() => new Client(0n)).toThrow(RangeError);
 });
 
-test("N30: a member whose farewell was answered into the void is let in once more and answered again", () => {
-  const [client, server] = [new Client(5n), new Server(1n)];
-  const link = new Link(client, server).pump();
-  client.ask("before");
-  link.pump();
-  client.machine.leave();
-  client.ask("bye", COMMAND_FAREWELL);
-  link.collect();
-  link.feedServer();
-  server.machine.forget(5n);
-  link.cut();
-  expect(client.answers).toEqual(["before→0 before"]);
-
-  new Link(client, server).pump();
-
-  expect(server.bodies).toEqual(["before", "bye", "bye"]);
-  expect(client.answers).toEqual(["before→0 before", "bye→0 bye"]);
-});
-
-test("the answer to a farewell still goes out when the member is forgotten in the same breath", () => {
-  const [client, server] = [new Client(5n), new Server(1n)];
-  const link = new Link(client, server).pump();
-  client.machine.leave();
-  client.ask("bye", COMMAND_FAREWELL);
-  link.collect();
-  link.feedServer();
-  server.machine.forget(5n);
-  link.feedClient();
-
-  expect(client.answers).toEqual(["bye→0 bye"]);
-  expect(server.log).toEqual(["up 5", "end forgotten"]);
-});
-
 test("a connection that greets too slowly is cut off", () => {
   const server = new Server(1n);
   const link = new Link(new Client(5n), server, 100);
@@ -233,15 +184,6 @@ test("one session too many is told to come again", () => {
 
   expect(late.log).toEqual(["refused 0xff23"]);
   expect(isFinalRefusal(REFUSAL.SERVER_FULL)).toBe(false);
-});
-
-test("a stranger cannot make the server wait for more than a greeting", () => {
-  const server = new Server(1n);
-  const link = new Link(new Client(5n), server);
-  const header = { seq: 0, recvSeq: 0, id: 0, command: COMMAND_GREETING, error: 0, flags: 0 };
-  const announced = encodeFrame(header, new Uint8Array(2 ** 20)).subarray(0, 48);
-
-  expect(() => link.connection.receive(announced, 0)).toThrow(/1048624 bytes/);
 });
 
 test("garbage in place of a greeting is noticed at its header", () => {

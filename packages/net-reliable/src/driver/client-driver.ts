@@ -11,11 +11,11 @@ import { CALL_ABORTED, CALL_OVERLOADED, COMMAND_FAREWELL, isFinalRefusal, refusa
 import { type CutCounts, cutCounts, cutReason, isPeersFault } from "../errors.ts";
 import { NONCE_BYTES, completeIdentity } from "../greeting.ts";
 import type { Done } from "../pending-requests.ts";
-import { DEFAULT_SESSION_TIMING, type SessionTiming } from "../timing.ts";
+import { DEFAULT_SESSION_TIMING, type SessionTiming, checkSessionTiming } from "../timing.ts";
 import type { ClientSession, ClientSessionOptions, ClientSessionStats } from "./client-options.ts";
 import { LogLimit } from "./log-limit.ts";
 import { Requests } from "./requests.ts";
-import { type SessionPorts, failLater, refuseUnknown } from "./session-ports.ts";
+import { type SessionPorts, failLater, refuseUnknown, withLog } from "./session-ports.ts";
 
 /** Drives one client machine. */
 export class ClientDriver implements ClientSession {
@@ -23,7 +23,7 @@ export class ClientDriver implements ClientSession {
   readonly #options: ClientSessionOptions;
   readonly #timing: SessionTiming;
   readonly #findServer: () => Promise<string | undefined>;
-  readonly #ports: SessionPorts;
+  readonly #ports: Required<SessionPorts>;
   readonly #machine: ClientMachine;
   readonly #backoff: Backoff;
   readonly #requests: Requests;
@@ -49,11 +49,13 @@ export class ClientDriver implements ClientSession {
     const rid = options.rid ?? randomRid(ports.random);
     this.rid = rid;
     this.#options = options;
+    // How long others take to recover is theirs to say (`checkSessionTiming` with their time).
+    checkSessionTiming(timing, Number.POSITIVE_INFINITY);
     this.#timing = timing;
     this.#findServer = findServer ?? (() => Promise.resolve(address));
-    this.#ports = ports;
+    this.#ports = withLog(ports);
     this.#backoff = new Backoff(timing);
-    this.#warnings = new LogLimit(ports.clock, ports.log);
+    this.#warnings = new LogLimit(ports.clock, this.#ports.log);
     this.#machine = new ClientMachine(
       {
         identity: completeIdentity(options.identity),

@@ -10,11 +10,11 @@ import { NONCE_BYTES, completeIdentity } from "../greeting.ts";
 import type { Done } from "../pending-requests.ts";
 import type { ServerConnection } from "../server-connection.ts";
 import { type EndReason, ServerMachine } from "../server-machine.ts";
-import { DEFAULT_SESSION_TIMING, type SessionTiming } from "../timing.ts";
+import { DEFAULT_SESSION_TIMING, type SessionTiming, checkSessionTiming } from "../timing.ts";
 import { LogLimit } from "./log-limit.ts";
 import { Requests } from "./requests.ts";
 import type { ServerSessions, ServerSessionsOptions, ServerSessionsStats } from "./server-options.ts";
-import { type SessionPorts, failLater, refuseUnknown } from "./session-ports.ts";
+import { type SessionPorts, failLater, refuseUnknown, withLog } from "./session-ports.ts";
 
 /**
  * Listens and serves sessions.
@@ -47,7 +47,7 @@ class ServerDriver implements ServerSessions {
   readonly term: bigint;
   readonly #options: ServerSessionsOptions;
   readonly #timing: SessionTiming;
-  readonly #ports: SessionPorts;
+  readonly #ports: Required<SessionPorts>;
   readonly #warnings: LogLimit;
   readonly #machine: ServerMachine;
   readonly #wires: Map<ServerConnection, Wire> = new Map();
@@ -72,9 +72,11 @@ class ServerDriver implements ServerSessions {
     const term = options.term ?? BigInt(Math.floor(ports.clock.wallMs()));
     this.term = term;
     this.#options = options;
+    // How long others take to recover is theirs to say (`checkSessionTiming` with their time).
+    checkSessionTiming(timing, Number.POSITIVE_INFINITY);
     this.#timing = timing;
-    this.#ports = ports;
-    this.#warnings = new LogLimit(ports.clock, ports.log);
+    this.#ports = withLog(ports);
+    this.#warnings = new LogLimit(ports.clock, this.#ports.log);
     this.#machine = new ServerMachine(
       {
         identity: completeIdentity(options.identity),

@@ -1,4 +1,12 @@
-import type { Cancel, Clock, Cryptography, Logger, Random, Transport } from "@holdfast/environment";
+import {
+  type Cancel,
+  type Clock,
+  type Cryptography,
+  type Logger,
+  type Random,
+  SILENT_LOGGER,
+  type Transport,
+} from "@holdfast/environment";
 import { CALL_UNKNOWN } from "../codes.ts";
 import type { Done } from "../pending-requests.ts";
 import type { RequestHandler } from "./client-options.ts";
@@ -9,7 +17,14 @@ export interface SessionPorts {
   readonly clock: Clock;
   readonly random: Random;
   readonly cryptography: Cryptography;
-  readonly log: Logger;
+  /** Nothing is logged without it. */
+  readonly log?: Logger;
+}
+
+/** The ports with a log, whoever they came from: their members may be inherited. */
+export function withLog(ports: SessionPorts): Required<SessionPorts> {
+  const { transport, clock, random, cryptography, log = SILENT_LOGGER } = ports;
+  return { transport, clock, random, cryptography, log };
 }
 
 const EMPTY = new Uint8Array(0);
