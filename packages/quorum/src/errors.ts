@@ -87,6 +87,20 @@ export class SplitterReadError extends HoldfastError<
   }
 }
 
+/** Codes of {@link ElectionDeviceError}. */
+export type ElectionDeviceErrorCode =
+  | "ERR_HOLDFAST_ELECTION_EXISTS"
+  | "ERR_HOLDFAST_ELECTION_MISSING"
+  | "ERR_HOLDFAST_ELECTION_TOO_SMALL"
+  | "ERR_HOLDFAST_RENEWAL_INTERRUPTED";
+
+/** A device that cannot be used for an election as it was meant. */
+export class ElectionDeviceError extends HoldfastError<ElectionDeviceErrorCode, { readonly device: string }> {
+  constructor(code: ElectionDeviceErrorCode, message: string, device: string) {
+    super(code, "usage", message, { device });
+  }
+}
+
 /** A candidate could not write a splitter block; it did not win, and may try again later. */
 export class SplitterWriteError extends HoldfastError<
   "ERR_HOLDFAST_SPLITTER_WRITE",

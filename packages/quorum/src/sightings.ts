@@ -19,13 +19,14 @@ interface Sighting {
 /**
  * What other voters' hints said, and when they were seen to change.
  *
- * A hint is fresh when its counter changed between two readings of ours, not long ago by our clock: so the leftovers of dead
- * voters never count, and no foreign clock matters. Holds at most one entry per block of the hints.
+ * A hint is fresh when its counter changed between two readings of ours, or it was not there at the one just before, not long
+ * ago by our clock: so the leftovers of dead voters never count, and no foreign clock matters. Holds at most one entry per block of the hints.
  */
 export class Sightings {
   readonly #freshMs: number;
   #byRid: Map<bigint, Sighting> = new Map();
   #ceasedTerm = 0n;
+  #readAt = Number.NEGATIVE_INFINITY;
 
   /** @param freshMs - How long a change counts, in milliseconds. */
   constructor(freshMs: number) {
@@ -50,6 +51,7 @@ export class Sightings {
     for (const [rid, sighting] of this.#byRid)
       if (!next.has(rid) && this.#isFresh(sighting, now)) next.set(rid, sighting);
     this.#byRid = next;
+    this.#readAt = now;
   }
 
   /**
@@ -99,7 +101,10 @@ export class Sightings {
   }
 
   #merge(before: Sighting | undefined, hint: Hint, now: number): Sighting {
-    if (before === undefined) return { hint, changedAt: undefined, seenAt: now };
+    if (before === undefined) {
+      const hasAppeared = now - this.#readAt < this.#freshMs;
+      return { hint, changedAt: hasAppeared ? now : undefined, seenAt: now };
+    }
     // The newest of its hints was overwritten and an older one shows: not news.
     if (hint.counter <= before.hint.counter) return before;
     if (before.hint.isServing && !hint.isServing && before.hint.term > this.#ceasedTerm)

@@ -69,6 +69,7 @@ export const BlockType = {
   treeNode: 7,
   segmentFooter: 8,
   journal: 9,
+  election: 10,
 } as const;
 
 /** What the writer of a block says of it. */

@@ -2,19 +2,16 @@
  * Renews the term slots, by the order of `renewal.ts`. The caller has made sure that every other process that may ever have claimed
  * a term is confirmed dead, and that the super block says durably that a renewal is under way.
  */
-import { blockOffset, invariant } from "@holdfast/environment";
 import { countIds } from "../block-reading.ts";
 import { CorruptionError } from "../errors.ts";
-import { firstRecordHalf, type FormattedBlock } from "../format.ts";
+import { firstRecordHalf } from "../format.ts";
 import type { CommitRecord } from "../record.ts";
 import { RecordSearch } from "../record-search.ts";
 import { firstTerm, lastTerm, type QuorumRegion, recordBlock } from "../region.ts";
 import { nextGeneration, renewalBlocks } from "../renewal.ts";
 import { readSlot } from "../slot.ts";
 import { type IoPorts, performRead, runReading } from "./block-io.ts";
-
-/** Writes under way at once: enough to keep a device busy. */
-const WRITES_MAX = 32;
+import { writeBlocks } from "./write-blocks.ts";
 
 /**
  * The record that a renewal would go on from. Run it before anything is written: a volume whose newest record is damaged
@@ -46,10 +43,10 @@ export async function readRecordToRenew(region: QuorumRegion, ports: IoPorts): P
  */
 export async function renewQuorum(region: QuorumRegion, ports: IoPorts): Promise<CommitRecord> {
   const next = nextGeneration(region);
-  await writeAll(renewalBlocks(next, "announce", new Uint8Array(0)), ports);
+  await writeBlocks(renewalBlocks(next, "announce", new Uint8Array(0)), ports.device);
   const { payload } = (await readFirstRecord(next, ports)) ?? (await readRecordToRenew(region, ports));
   for (const step of ["record", "record-copy", "rest"] as const)
-    await writeAll(renewalBlocks(next, step, payload), ports);
+    await writeBlocks(renewalBlocks(next, step, payload), ports.device);
   const record = await readFirstRecord(next, ports);
   if (record === undefined) throw corrupt(firstTerm(next), "the record that the renewal wrote is missing");
   return record;
@@ -68,25 +65,6 @@ async function readFirstRecord(region: QuorumRegion, ports: IoPorts): Promise<Co
     if (slot.state === "record") return slot.record;
   }
   return undefined;
-}
-
-/** Writes blocks, some at a time, and makes them durable. */
-async function writeAll(blocks: Iterable<FormattedBlock>, { device }: IoPorts): Promise<void> {
-  let batch: Promise<void>[] = [];
-  for (const { address, block } of blocks) {
-    batch.push(device.write(blockOffset(address), block, { isDurable: false }));
-    if (batch.length < WRITES_MAX) continue;
-    await settle(batch);
-    batch = [];
-  }
-  await settle(batch);
-  await device.flush();
-}
-
-/** Waits for all of them, so that no write is under way when the first error is reported. */
-async function settle(batch: readonly Promise<void>[]): Promise<void> {
-  invariant(batch.length <= WRITES_MAX, "writes under way are bounded");
-  for (const result of await Promise.allSettled(batch)) if (result.status === "rejected") throw result.reason;
 }
 
 function corrupt(term: bigint, what: string): CorruptionError {

@@ -61,6 +61,10 @@ const LEVEL_PERCENTS = { plenty: 0, half: 50, low: 80, critical: 95, exhausted: 
 /** An attempt was given up because the voter stopped. */
 class StoppedSignal extends Error {}
 
+function stopped(): Error {
+  return new StoppedSignal();
+}
+
 /** Makes a member a voter. */
 export function startVoter(options: VoterOptions, ports: QuorumPorts): Voter {
   return new VoterDriver(options, ports);
@@ -75,6 +79,8 @@ class VoterDriver implements Voter {
   #armedFor: number | undefined;
   #isStopped = false;
   #isWritingHint = false;
+  /** The latest hint that waits for the one being written. */
+  #nextHint: Omit<Hint, "address"> | undefined;
 
   constructor(options: VoterOptions, ports: QuorumPorts) {
     const { rid, votes, timing, region, hearsByHints = false } = options;
@@ -103,9 +109,8 @@ class VoterDriver implements Voter {
     const { clock, log } = this.#ports;
     const { rid, timing } = this.#options;
     const limitMs = timing.deviceStallMs;
-    const onStall = (): Error => new StoppedSignal();
     try {
-      await unlessStalled(Promise.all(this.#running), { limitMs, clock, onStall });
+      await unlessStalled(Promise.all(this.#running), { limitMs, clock, onStall: stopped });
     } catch (error) {
       if (!(error instanceof StoppedSignal)) throw error;
       const facts = { event: "voter.stop-stalled", rid, limitMs, requests: this.#running.size };
@@ -135,7 +140,8 @@ class VoterDriver implements Voter {
     switch (effect.type) {
       case "write-hint":
         // A device that is slower than the heartbeat gets fewer hints, not a queue of them.
-        if (!this.#isWritingHint) this.#run(this.#writeHint(effect.hint));
+        this.#nextHint = effect.hint;
+        if (!this.#isWritingHint) this.#run(this.#writeHints());
         return;
       case "read-hints":
         this.#run(this.#readHints());
@@ -156,19 +162,28 @@ class VoterDriver implements Voter {
     this.#running.add(settled);
   }
 
+  async #writeHints(): Promise<void> {
+    this.#isWritingHint = true;
+    try {
+      for (let hint = this.#nextHint; hint !== undefined; hint = this.#nextHint) {
+        this.#nextHint = undefined;
+        await this.#writeHint(hint);
+      }
+    } finally {
+      this.#isWritingHint = false;
+    }
+  }
+
   async #writeHint(hint: Omit<Hint, "address">): Promise<void> {
     const { region, address } = this.#options;
     const { device, random, log } = this.#ports;
     const block = region.hintsBlock + BigInt(random.u32() % region.hintsCount);
     const sealed = sealHint(region, block, { ...hint, address: address() });
-    this.#isWritingHint = true;
     try {
       await device.write(blockOffset(block), sealed, { isDurable: false });
     } catch (error) {
       if (!(error instanceof DeviceError)) throw error;
       log.warn({ event: "hint.write-failed", err: error, block }, "a hint could not be written");
-    } finally {
-      this.#isWritingHint = false;
     }
   }
 

@@ -1,0 +1,44 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+/** One of the examples as a process of its own. */
+export class Child {
+  readonly process: ChildProcess;
+  #output = "";
+  #wake: () => void = () => {};
+
+  constructor(example: string, args: readonly string[]) {
+    const path = fileURLToPath(new URL(`../${example}`, import.meta.url));
+    this.process = spawn(process.execPath, [path, ...args], { stdio: ["pipe", "pipe", "inherit"] });
+    this.process.stdout?.on("data", (bytes: Buffer) => {
+      this.#output += bytes.toString();
+      this.#wake();
+    });
+    this.process.once("exit", () => this.#wake());
+  }
+
+  /** Everything it has printed. */
+  get output(): string {
+    return this.#output;
+  }
+
+  /** Resolves with the match once its output has one. @throws Error when it ends without. */
+  async printed(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(this.#output);
+      if (match !== null) return match;
+      if (this.process.exitCode !== null || this.process.signalCode !== null)
+        throw new Error(`the program ended without ${pattern}: ${this.#output}`);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** Resolves with its exit code. */
+  async ended(): Promise<number | null> {
+    if (this.process.exitCode === null && this.process.signalCode === null)
+      await new Promise((resolve) => this.process.once("exit", resolve));
+    return this.process.exitCode;
+  }
+}
