@@ -1,4 +1,4 @@
-import { type Frame, type FrameSpace, decodeFrame, frameLength, frameSpace } from "@holdfast/wire-format";
+import { type Frame, type FrameSpace, batchLength, decodeFrame, frameSpace } from "@holdfast/wire-format";
 import { SessionError } from "./errors.ts";
 
 /**
@@ -27,7 +27,7 @@ export class FirstFrame {
     const taken = Math.min(chunk.length, bytes.length - this.#length);
     bytes.set(chunk.subarray(0, taken), this.#length);
     this.#length += taken;
-    const announced = frameLength(this.#space, 0, this.#length);
+    const announced = batchLength(this.#space, 0, this.#length);
     if (announced !== undefined && announced !== bytes.length)
       throw new SessionError(
         "ERR_HOLDFAST_SESSION_GREETING",

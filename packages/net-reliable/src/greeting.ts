@@ -11,7 +11,7 @@
  */
 import { type Cryptography, utf8 } from "@holdfast/environment";
 import {
-  FRAME_HEADER_BYTES,
+  LONE_FRAME_BYTES,
   type StructCodec,
   bytes,
   encodeFrame,
@@ -25,7 +25,7 @@ import { COMMAND_CHALLENGE, COMMAND_GREETING, COMMAND_WELCOME } from "./codes.ts
 import { SessionError } from "./errors.ts";
 
 /** Version of the session protocol; both sides must have the same. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Bytes of a nonce. */
 export const NONCE_BYTES = 32;
@@ -139,11 +139,11 @@ export const Welcome: StructCodec<Welcome> = struct("Welcome", {
 });
 
 /** Bytes of a whole challenge frame. */
-export const CHALLENGE_FRAME_BYTES: number = FRAME_HEADER_BYTES + Challenge.sizeBytes;
+export const CHALLENGE_FRAME_BYTES: number = LONE_FRAME_BYTES + Challenge.sizeBytes;
 /** Bytes of a whole greeting frame. */
-export const GREETING_FRAME_BYTES: number = FRAME_HEADER_BYTES + Greeting.sizeBytes;
+export const GREETING_FRAME_BYTES: number = LONE_FRAME_BYTES + Greeting.sizeBytes;
 /** Bytes of a whole welcome frame. */
-export const WELCOME_FRAME_BYTES: number = FRAME_HEADER_BYTES + Welcome.sizeBytes;
+export const WELCOME_FRAME_BYTES: number = LONE_FRAME_BYTES + Welcome.sizeBytes;
 
 const CLIENT_LABEL = utf8.encode("holdfast session client 1\n");
 const SERVER_LABEL = utf8.encode("holdfast session server 1\n");

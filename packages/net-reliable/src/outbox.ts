@@ -8,10 +8,15 @@
  */
 import { invariant } from "@holdfast/environment";
 import {
+  BATCH_HEADER_BYTES,
+  type BatchNumbers,
   FRAME_HEADER_BYTES,
   type FrameHeader,
   type FrameSpace,
+  frameBytesAt,
+  frameIdAt,
   frameSpace,
+  writeBatchHeader,
   writeFrame,
 } from "@holdfast/wire-format";
 
@@ -29,20 +34,25 @@ export interface Chunk extends FrameSpace {
   end: number;
   /** Bytes given to the connection. */
   sent: number;
+  /** Seq of the first frame that was not given to the connection. */
+  unsentSeq: number;
+  /** Seq of the first frame in it. */
+  firstSeq: number;
   /** Seq of the last frame in it. */
   lastSeq: number;
   /** Bodies in it that are still wanted. */
   wantedCount: number;
 }
 
+/**
+ * A chunk is also the greatest batch of small frames: a batch takes effect when all of it has come, so it is short
+ * enough that the peer begins while the rest is under way, and long enough that its checksum costs a frame nothing.
+ */
+const CHUNK_BYTES_MAX = 16 * 1024;
 const CHUNK_BYTES_MIN = 4 * 1024;
-const CHUNK_BYTES_MAX = 64 * 1024;
-const PINNED_MAX = 8;
+const PINNED_MAX = 32;
 /** Empty chunks kept for a busy session: about what is under way in one turn of the event loop. */
-const SPARE_MAX = 4;
-const LENGTH_OFFSET = 4;
-const SEQ_OFFSET = 8;
-const ID_OFFSET = 24;
+const SPARE_MAX = 16;
 
 /** The frames of one direction of a session. */
 export class Outbox {
@@ -50,9 +60,11 @@ export class Outbox {
   readonly #pinned: Set<Chunk> = new Set();
   readonly #spares: Chunk[] = [];
   readonly #keptOf: (id: number) => KeptBody | undefined;
+  readonly #batchHeader: FrameSpace = frameSpace(new Uint8Array(BATCH_HEADER_BYTES));
   #sendingIndex = 0;
   #lastSeq = 0;
   #acknowledgedSeq = 0;
+  #recvSeq = 0;
   #bytes = 0;
 
   /** @param keptOf - Finds the unanswered request of an id. */
@@ -82,18 +94,24 @@ export class Outbox {
   }
 
   /** Adds a frame, whose header carries {@link lastSeq} + 1, and returns the chunk that it ends. */
-  append(header: FrameHeader, body: Uint8Array): Chunk {
+  append(header: FrameHeader & BatchNumbers, body: Uint8Array): Chunk {
     invariant(header.seq === this.#lastSeq + 1, "frames are numbered without gaps");
+    this.#recvSeq = header.recvSeq;
     const length = FRAME_HEADER_BYTES + body.length;
     let tail = this.#chunks[this.#chunks.length - 1];
     if (tail === undefined || tail.end + length > tail.bytes.length) {
       tail = this.#newChunk(length, tail);
       this.#chunks.push(tail);
     }
+    const seq = this.#lastSeq + 1;
+    if (tail.end === 0) {
+      tail.firstSeq = seq;
+      tail.unsentSeq = seq;
+    }
     tail.end = writeFrame(tail, tail.end, header, body);
-    tail.lastSeq = header.seq;
+    tail.lastSeq = seq;
     this.#bytes += length;
-    this.#lastSeq = header.seq;
+    this.#lastSeq = seq;
     return tail;
   }
 
@@ -146,21 +164,24 @@ export class Outbox {
   /** A new connection: everything behind {@link acknowledgedSeq} must be sent again. */
   rewind(): void {
     this.#sendingIndex = 0;
-    for (const chunk of this.#chunks) chunk.sent = 0;
+    for (const chunk of this.#chunks) {
+      chunk.sent = 0;
+      chunk.unsentSeq = chunk.firstSeq;
+    }
     const head = this.#chunks[0];
     if (head === undefined) return;
-    while (head.sent < head.end && counterAt(head, head.sent + SEQ_OFFSET) <= this.#acknowledgedSeq)
-      head.sent = nextFrame(head, head.sent);
+    for (; head.sent < head.end && head.unsentSeq <= this.#acknowledgedSeq; head.unsentSeq += 1)
+      head.sent += frameBytesAt(head, head.sent);
   }
 
-  /** Gives what is unsent to `write`, whole frames at a time, until that returns false. */
+  /** Gives what is unsent to `write`, whole batches at a time, until that returns false; they acknowledge what the last frame did. */
   drain(write: (bytes: Uint8Array) => boolean): void {
     for (;;) {
       const chunk = this.#chunks[this.#sendingIndex];
       if (chunk === undefined) return;
       if (chunk.sent < chunk.end) {
-        const bytes = chunk.bytes.subarray(chunk.sent, chunk.end);
-        chunk.sent = chunk.end;
+        const bytes = this.#batch(chunk);
+        write(this.#batchHeader.bytes);
         if (!write(bytes)) return;
       }
       if (this.#sendingIndex + 1 >= this.#chunks.length) return;
@@ -178,6 +199,7 @@ export class Outbox {
     this.#sendingIndex = 0;
     this.#lastSeq = 0;
     this.#acknowledgedSeq = 0;
+    this.#recvSeq = 0;
     this.#bytes = 0;
   }
 
@@ -188,12 +210,26 @@ export class Outbox {
     if (this.#chunks.length === 1 && head?.end === 0 && head.wantedCount === 0) this.#chunks.length = 0;
   }
 
+  /** Writes the header of a batch of all that is unsent of a chunk, and returns its frames, which count as sent. */
+  #batch(chunk: Chunk): Uint8Array {
+    const { sent: start, end } = chunk;
+    writeBatchHeader(
+      this.#batchHeader,
+      0,
+      { seq: chunk.unsentSeq, recvSeq: this.#recvSeq },
+      { frames: chunk, start, end },
+    );
+    chunk.sent = end;
+    chunk.unsentSeq = chunk.lastSeq + 1;
+    return chunk.bytes.subarray(start, end);
+  }
+
   #newChunk(length: number, tail: Chunk | undefined): Chunk {
     const spare = length <= CHUNK_BYTES_MAX ? this.#spares.pop() : undefined;
     if (spare !== undefined) return spare;
     const grown = tail === undefined ? CHUNK_BYTES_MIN : Math.min(2 * tail.bytes.length, CHUNK_BYTES_MAX);
     const { bytes, view } = frameSpace(new Uint8Array(Math.max(grown, length)));
-    return { bytes, view, end: 0, sent: 0, lastSeq: 0, wantedCount: 0 };
+    return { bytes, view, end: 0, sent: 0, unsentSeq: 0, firstSeq: 0, lastSeq: 0, wantedCount: 0 };
   }
 
   #retire(chunk: Chunk): void {
@@ -209,8 +245,8 @@ export class Outbox {
 
   /** Moves out every body that is still wanted; the last one lets go of the chunk, which is then emptied. */
   #detachAll(chunk: Chunk): void {
-    for (let offset = 0; offset < chunk.end; offset = nextFrame(chunk, offset)) {
-      const kept = this.#keptOf(counterAt(chunk, offset + ID_OFFSET));
+    for (let offset = 0; offset < chunk.end; offset += frameBytesAt(chunk, offset)) {
+      const kept = this.#keptOf(frameIdAt(chunk, offset));
       if (kept?.chunk === chunk) this.detach(kept);
     }
     invariant(chunk.wantedCount === 0, "each body wanted from a chunk is that of an unanswered request");
@@ -226,13 +262,4 @@ export class Outbox {
 function empty(chunk: Chunk): void {
   chunk.end = 0;
   chunk.sent = 0;
-}
-
-/** Offset behind the frame at `offset`. */
-function nextFrame({ view }: Chunk, offset: number): number {
-  return offset + FRAME_HEADER_BYTES + view.getUint32(offset + LENGTH_OFFSET, true);
-}
-
-function counterAt({ view }: Chunk, offset: number): number {
-  return view.getUint32(offset + 4, true) * 2 ** 32 + view.getUint32(offset, true);
 }

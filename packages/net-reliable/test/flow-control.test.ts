@@ -1,3 +1,4 @@
+import { FRAME_HEADER_BYTES } from "@holdfast/wire-format";
 import { expect, test } from "vitest";
 import { CALL_ANSWER_DROPPED, DEFAULT_SESSION_LIMITS, SMALL_ANSWER_BYTES } from "../src/index.ts";
 import { Client, Link, Server, bytesOf } from "./rig.ts";
@@ -69,7 +70,7 @@ test("of a peer that asks and takes no answers further requests wait, and go on 
 
   link.feedServer();
   expect(server.bodies).toEqual(asked.slice(0, 2));
-  expect(server.machine.counts().waitingBytes).toBe(3 * (LARGE_BYTES + 48));
+  expect(server.machine.counts().waitingBytes).toBe(3 * (LARGE_BYTES + FRAME_HEADER_BYTES));
   for (let beat = 0; beat < 3; beat += 1) {
     link.pump();
     beatOfClient(link);
@@ -140,7 +141,7 @@ test("a peer that sends on while too much of it waits gets answers without their
 
   link.feedServer();
   expect(server.machine.counts()).toMatchObject({
-    waitingBytes: 2 * (LARGE_BYTES + 48),
+    waitingBytes: 2 * (LARGE_BYTES + FRAME_HEADER_BYTES),
     droppedAnswersCount: 2,
   });
   link.pump();

@@ -1,9 +1,11 @@
+export * from "./batch.ts";
 export * from "./block.ts";
 export * from "./crc32c.ts";
 export * from "./errors.ts";
 export * from "./fields.ts";
 export * from "./format-hash.ts";
 export * from "./frame.ts";
+export * from "./frame-space.ts";
 export * from "./frame-parser.ts";
 export * from "./hash128.ts";
 export * from "./key.ts";
@@ -11,3 +13,4 @@ export * from "./kinds.ts";
 export * from "./message.ts";
 export * from "./read-verified.ts";
 export * from "./struct.ts";
+export * from "./xxhash32.ts";

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
+  BatchLayout,
   BlockHeader,
   BlockRef,
   BlockType,
@@ -17,7 +18,7 @@ import {
 const page = readFileSync(new URL("../../../docs/formats/blocks-and-frames.md", import.meta.url), "utf8");
 
 describe("docs/formats/blocks-and-frames.md", () => {
-  test.each([BlockHeader, BlockRef, FrameLayout])(
+  test.each([BlockHeader, BlockRef, BatchLayout, FrameLayout])(
     "shows the layout of $name as it is declared",
     ({ name, table }) => {
       expect(tableOf(name)).toBe(table);

@@ -1,8 +1,17 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { crc32c, encodeFrame, FRAME_BODY_BYTES_MAX, type FrameHeader, FrameParser } from "../src/index.ts";
+import {
+  BATCH_HEADER_BYTES,
+  encodeFrame,
+  FRAME_BODY_BYTES_MAX,
+  FrameParser,
+  frameSpace,
+  writeBatchHeader,
+  writeFrame,
+  xxhash32,
+} from "../src/index.ts";
 
-const HEADER: FrameHeader = { seq: 1, recvSeq: 2, id: 3, command: 4, error: 5, flags: 0 };
+const HEADER = { seq: 1, recvSeq: 2, id: 3, command: 4, error: 5, flags: 0 };
 
 describe("a frame parser", () => {
   test("finds the same frames however the stream is cut", () => {
@@ -43,7 +52,32 @@ describe("a frame parser", () => {
     expect(lengths).toEqual([0, 1, 100]);
   });
 
-  test("tells how much of an incomplete frame it holds", () => {
+  test("counts the frames of a batch on from its number, and gives them all its acknowledgement", () => {
+    const numbers: (readonly number[])[] = [];
+
+    new FrameParser().push(batchOf([Uint8Array.of(1), Uint8Array.of(2)], 9), ({ seq, recvSeq }) => {
+      numbers.push([seq, recvSeq]);
+      return true;
+    });
+
+    expect(numbers).toEqual([
+      [9, 2],
+      [10, 2],
+    ]);
+  });
+
+  test("leaves the frames of a batch outside the sequence at number 0", () => {
+    const numbers: number[] = [];
+
+    new FrameParser().push(batchOf([Uint8Array.of(1), Uint8Array.of(2)], 0), ({ seq }) => {
+      numbers.push(seq);
+      return true;
+    });
+
+    expect(numbers).toEqual([0, 0]);
+  });
+
+  test("tells how much of an incomplete batch it holds", () => {
     const frame = encodeFrame(HEADER, new Uint8Array(100));
     const parser = new FrameParser();
 
@@ -115,15 +149,37 @@ describe("damage to a stream", () => {
     }
   });
 
+  test("a flip in any frame of a batch keeps back all of them", () => {
+    const batch = batchOf([Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3)], 1);
+    for (let index = BATCH_HEADER_BYTES; index < batch.length; index += 1) {
+      const damaged = batch.slice();
+      damaged[index] = (batch[index] ?? 0) ^ 1;
+      let calls = 0;
+
+      expect(() => new FrameParser().push(damaged, () => (calls += 1) > 0)).toThrow(
+        expect.objectContaining({ code: "ERR_HOLDFAST_FRAME_CHECKSUM" }),
+      );
+      expect(calls).toBe(0);
+    }
+  });
+
+  test("a batch without a frame is none", () => {
+    const empty = batchOf([], 1);
+
+    expect(() => new FrameParser().push(empty, () => true)).toThrow(
+      expect.objectContaining({ code: "ERR_HOLDFAST_FRAME_TRUNCATED" }),
+    );
+  });
+
   test("a header that announces four gibibytes is refused before anything is kept for it", () => {
     const crafted = encodeFrame(HEADER, new Uint8Array(0));
     const view = new DataView(crafted.buffer);
     view.setUint32(4, 0xffff_ffff, true);
-    view.setUint32(0, crc32c(crafted, 4, 48), true);
+    view.setUint32(0, xxhash32(view, 4, BATCH_HEADER_BYTES), true);
     const parser = new FrameParser();
-    parser.push(crafted.subarray(0, 47), () => true);
+    parser.push(crafted.subarray(0, 31), () => true);
 
-    expect(() => parser.push(crafted.subarray(47), () => true)).toThrow(
+    expect(() => parser.push(crafted.subarray(31), () => true)).toThrow(
       expect.objectContaining({ code: "ERR_HOLDFAST_FRAME_TOO_LONG", facts: { detail: 0xffff_ffff } }),
     );
   });
@@ -143,8 +199,18 @@ describe("damage to a stream", () => {
   });
 });
 
+/** One batch for every three bodies, the last one shorter. */
 function streamOf(bodies: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(
-    Buffer.concat(bodies.map((body, index) => encodeFrame({ ...HEADER, seq: index + 1 }, body))),
-  );
+  const batches: Uint8Array[] = [];
+  for (let first = 0; first < bodies.length; first += 3)
+    batches.push(batchOf(bodies.slice(first, first + 3), first + 1));
+  return new Uint8Array(Buffer.concat(batches));
+}
+
+function batchOf(bodies: readonly Uint8Array[], seq: number): Uint8Array {
+  const space = frameSpace(new Uint8Array(1024));
+  let end = BATCH_HEADER_BYTES;
+  for (const body of bodies) end = writeFrame(space, end, HEADER, body);
+  writeBatchHeader(space, 0, { seq, recvSeq: 2 }, { frames: space, start: BATCH_HEADER_BYTES, end });
+  return space.bytes.subarray(0, end);
 }
