@@ -2,10 +2,11 @@
 /*
  * The `simulate` command: many runs of a whole cluster in a deterministic world.
  */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { formatHistory } from "./judge/history-text.ts";
+import { formatPlan, parsePlan } from "./plan/plan-text.ts";
 import { BREAKABLE_RULES } from "./scenario/broken-rules.ts";
 import { MemberCluster } from "./scenario/cluster-member.ts";
 import {
@@ -18,9 +19,9 @@ import type { ScenarioResult } from "./scenario/run-scenario.ts";
 import { runSeeds, type SeedsResult } from "./scenario/run-seeds.ts";
 import { runSeedsInParallel } from "./scenario/seed-pool.ts";
 import { describeFacts, type LogLine } from "./world/ports.ts";
+import type { TraceLine } from "./world/trace.ts";
 
 const PROGRESS_MS = 2000;
-const TAIL_LINES = 80;
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -31,11 +32,23 @@ async function main(args: readonly string[]): Promise<number> {
     if (parsed.isListWanted) {
       return print(BREAKABLE_RULES.map(({ name, omission }) => `${name}: ${omission}\n`).join(""));
     }
-    return await simulate(parsed, args);
+    return await simulate(withPlan(parsed), args);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     process.stderr.write(`${error.message}\n\n${USAGE}`);
     return 2;
+  }
+}
+
+/** The arguments with the plan that they name. */
+function withPlan(parsed: SimulateArguments): SimulateArguments {
+  if (parsed.planPath === undefined) return parsed;
+  try {
+    const plan = parsePlan(readFileSync(parsed.planPath, "utf8"));
+    return { ...parsed, plan, firstSeed: plan.seed, seedCount: 1 };
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new UsageError(`cannot use ${parsed.planPath}: ${why}`, { cause });
   }
 }
 
@@ -82,9 +95,7 @@ async function simulate(parsed: SimulateArguments, args: readonly string[]): Pro
   });
   const seconds = (performance.now() - startedMs) / 1000;
   const { last } = result;
-  if (parsed.historyPath !== undefined && last?.history !== undefined) {
-    writeFileSync(parsed.historyPath, formatHistory(last.history));
-  }
+  if (last !== undefined) keep(last, parsed);
   const isBad = last !== undefined && last.violations.length > 0;
   process.stdout.write(parsed.isJson ? toJson(result, seconds) : toText(result, seconds));
   if (isBad && !parsed.isJson) process.stdout.write(describeViolations(last, parsed));
@@ -116,26 +127,39 @@ function toJson({ seedCount, eventCount, counters, last }: SeedsResult, seconds:
 }
 
 function describeViolations(last: ScenarioResult, parsed: SimulateArguments): string {
-  const { seed, memberCount, violations, tail, virtualMs } = last;
-  const events = tail
-    .slice(-TAIL_LINES)
-    .map(
-      ({ timeMs, process, what }) => `  ${timeMs.toFixed(3).padStart(12)}  ${process.padEnd(12)} ${what}\n`,
-    );
+  const { seed, plan, violations, tail, virtualMs } = last;
+  const { hostCount, damage } = plan.config;
+  const kinds = [...new Set(plan.faults.map(({ kind }) => kind))].join(", ");
   return [
-    `\nlast events of seed ${seed}, ${memberCount} members, ${virtualMs.toFixed(0)} virtual ms:\n`,
-    ...events,
+    `\nlast events of seed ${seed}, ${hostCount} members, ${virtualMs.toFixed(0)} virtual ms, damage: ${damage}:\n`,
+    ...(parsed.isEventLogWanted ? [] : tail.map(describeLine)),
+    `\n${plan.faults.length} faults: ${kinds}\n`,
     `\nviolations:\n`,
     ...violations.map(({ type, message }) => `  ${type}: ${message}\n`),
     `\nseed ${seed}: run it again with ${argumentsFor(seed, parsed)}\n`,
   ].join("");
 }
 
+function describeLine({ timeMs, process, what }: TraceLine): string {
+  return `  ${timeMs.toFixed(3).padStart(12)}  ${process.padEnd(12)} ${what}\n`;
+}
+
+/** Writes down what was asked for of the last run. */
+function keep({ plan, history, tail }: ScenarioResult, parsed: SimulateArguments): void {
+  const { historyPath, savePlanPath } = parsed;
+  if (historyPath !== undefined && history !== undefined) writeFileSync(historyPath, formatHistory(history));
+  if (savePlanPath === "-") process.stdout.write(formatPlan(plan));
+  else if (savePlanPath !== undefined) writeFileSync(savePlanPath, formatPlan(plan));
+  if (parsed.isEventLogWanted) for (const line of tail) process.stdout.write(describeLine(line));
+}
+
 /** Arguments that repeat one run. */
 function argumentsFor(seed: bigint, parsed: SimulateArguments): string {
-  const { membersMin, membersMax, brokenRules, faults, chaosMs, eventsMax } = parsed;
+  const { membersMin, membersMax, brokenRules, faults, chaosMs, eventsMax, planPath } = parsed;
   return [
-    `--seed ${seed} --members ${membersMin}..${membersMax}`,
+    planPath === undefined
+      ? `--seed ${seed} --members ${membersMin}..${membersMax}`
+      : `--plan ${planPath}`,
     ...(brokenRules.size === 0 ? [] : [`--break ${[...brokenRules].join(",")}`]),
     ...(faults === undefined ? [] : [`--faults ${faults.join(",")}`]),
     ...(chaosMs === undefined ? [] : [`--chaos ${chaosMs}`]),

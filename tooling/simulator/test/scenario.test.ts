@@ -5,8 +5,6 @@ import {
   formatHistory,
   parseHistory,
   parseSimulateArguments,
-  planFaults,
-  RandomStream,
   runScenario,
   runSeeds,
   type ScenarioResult,
@@ -89,19 +87,4 @@ test("seeds run until one is bad, and that one is told", async () => {
   expect(result.last?.violations[0]?.type).toBe("not-linearizable");
   expect(result.last?.seed).toBe(40n + BigInt(result.seedCount) - 1n);
   expect(progress).toEqual(Array.from({ length: result.seedCount }, (_, index) => index + 1));
-});
-
-test("a plan of faults keeps its order, and a swarm never fails the disk unasked", () => {
-  for (let seed = 0n; seed < 50n; seed++) {
-    const faults = planFaults(new RandomStream(seed, "faults"), { chaosMs: 30_000 });
-
-    expect(faults.map(({ atMs }) => atMs)).toEqual(faults.map(({ atMs }) => atMs).sort((a, b) => a - b));
-    expect(faults.map(({ kind }) => kind)).not.toContain("disk-errors");
-  }
-});
-
-test("a plan uses the kinds of fault it is given", () => {
-  const faults = planFaults(new RandomStream(1n, "faults"), { chaosMs: 60_000, kinds: ["disk-errors"] });
-
-  expect(new Set(faults.map(({ kind }) => kind))).toEqual(new Set(["disk-errors"]));
 });

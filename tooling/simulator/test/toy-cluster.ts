@@ -26,7 +26,6 @@ const FORBIDDEN_BLOCK = 9n;
 
 /** A cluster that is none: one table in memory that all members reach with some delay. */
 export class ToyCluster implements Cluster {
-  readonly deviceSizeBytes: bigint = 1024n * 1024n;
   readonly #fault: ToyFault | undefined;
   readonly #table = new Map<string, string>();
   readonly #members: number[] = [];
@@ -97,8 +96,15 @@ export class ToyCluster implements Cluster {
       }
       await pass();
     };
+    const readTogether = async (keys: readonly string[]): Promise<(string | undefined)[]> => {
+      await pass();
+      const values = keys.map((key) => this.#table.get(key));
+      await pass();
+      return values;
+    };
     return {
       get,
+      readTogether,
       transact,
       put: (key, value) => transact([{ key, value }]),
       del: (key) => transact([{ key, value: undefined }]),

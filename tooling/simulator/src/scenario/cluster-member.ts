@@ -1,7 +1,7 @@
 /*
  * The cluster that is put to the test: real members of a real volume, on simulated ports.
  */
-import { HoldfastError, type Logger, utf8 } from "@holdfast/environment";
+import { HoldfastError, invariant, type Logger, utf8 } from "@holdfast/environment";
 import {
   formatVolume,
   layoutFor,
@@ -11,6 +11,8 @@ import {
   type VolumeLayout,
 } from "@holdfast/member";
 import type { CommitRecord } from "@holdfast/quorum";
+import { type Anatomy, UNKNOWN_ANATOMY } from "../atlas/anatomy.ts";
+import { VolumeAnatomy } from "../atlas/volume-anatomy.ts";
 import { audit } from "../shadow/audit.ts";
 import type { BlockRun } from "../shadow/block-runs.ts";
 import { ShadowMap } from "../shadow/shadow-map.ts";
@@ -27,18 +29,6 @@ import type {
 } from "./cluster.ts";
 import { RecordWatch } from "./record-watch.ts";
 
-/** Room for the journals of all incarnations of a run, none of which is ever confirmed dead; the medium is sparse. */
-const DEVICE_BYTES = 4n * 1024n * 1024n * 1024n;
-
-/** Elections of one run stay far below; each slot costs six blocks to format. */
-const TERMS_MAX = 256;
-
-/** Small enough that journals turn over and segments are written and merged within a run. */
-const MEMTABLE_BYTES = 64 * 1024;
-
-/** Half of the volumes were in use before. */
-const AGED_PROBABILITY = 0.5;
-
 /** Audits of one run beside the last: every so many commits. */
 const COMMITS_PER_AUDIT = 100;
 
@@ -52,10 +42,15 @@ interface Judges {
 
 /** A cluster of members as `@holdfast/member` makes them. */
 export class MemberCluster implements Cluster {
-  readonly deviceSizeBytes: bigint = DEVICE_BYTES;
   #world: ClusterWorld | undefined;
   #judges: Judges | undefined;
+  #anatomy: Anatomy = UNKNOWN_ANATOMY;
   #commitCount = 0;
+
+  readonly anatomy: Anatomy = {
+    placeOf: (block) => this.#anatomy.placeOf(block),
+    blocksOf: (kind) => this.#anatomy.blocksOf(kind),
+  };
 
   useWorld(world: ClusterWorld): void {
     this.#world = world;
@@ -70,18 +65,15 @@ export class MemberCluster implements Cluster {
 
   async format(ports: SimulatedPorts): Promise<void> {
     const { device, random } = ports;
-    const superBlock = await formatVolume(
-      device,
-      { label: "simulated", votes: 1, termsMax: TERMS_MAX },
-      random,
-    );
     const world = this.#world;
-    if (world === undefined) return;
+    invariant(world !== undefined, "the world is given before the run");
+    const { volume } = world.config;
+    const options = { label: "simulated", votes: volume.votes, termsMax: volume.termsMax };
+    const superBlock = await formatVolume(device, options, random);
     const { fsid, termsMax } = superBlock;
-    const layout = layoutFor(DEVICE_BYTES, termsMax);
-    const isAged = world.random.chance(AGED_PROBABILITY);
-    world.counters.add(isAged ? "volume aged" : "volume fresh");
-    const mkfs = isAged
+    const layout = layoutFor(device.sizeBytes, termsMax);
+    world.counters.add(volume.isAged ? "volume aged" : "volume fresh");
+    const mkfs = volume.isAged
       ? await ageVolume({ device, fsid, layout, random: world.random })
       : { start: layout.dataBlock, lengthBlocks: 1 };
     const shadow = new ShadowMap({ medium: world.medium, fsid, layout, counters: world.counters });
@@ -90,18 +82,30 @@ export class MemberCluster implements Cluster {
       counters: world.counters,
       onCommitted: (record) => this.#committed(record),
       complain: world.complain,
+      note: world.note,
     });
     this.#judges = { records, shadow, layout, mkfs };
+    this.#anatomy = new VolumeAnatomy({
+      layout,
+      region: { fsid, ...layout.quorum },
+      medium: world.medium,
+      newest: () => shadow.newest,
+    });
   }
 
   async open(options: OpenOptions): Promise<ClusterMember> {
     const { ports, process, listenAddress, brokenRules, onLost } = options;
+    const volume = this.#world?.config.volume;
     const member = await openMember({
       ...ports,
       log: this.#overheard(ports.log),
-      listenAddress,
+      ...(listenAddress === undefined ? {} : { listenAddress }),
       name: process.name,
-      storeLimits: { memtableBytesMax: MEMTABLE_BYTES },
+      storeLimits: {
+        memtableBytesMax: volume?.memtableBytes,
+        readCacheBytesMax: volume?.readCacheBytes,
+        blockCacheBytesMax: volume?.blockCacheBytes,
+      },
       brokenRules,
       onLost,
     });
@@ -179,6 +183,17 @@ class SimulatedMember implements ClusterMember {
       writes.map(({ key, value }) => (value === undefined ? { key } : { key, value })),
     );
     this.#onAcknowledged();
+  }
+
+  readTogether(keys: readonly string[]): Promise<readonly (string | undefined)[]> {
+    return this.#dataset.transaction(async (transaction) => {
+      const values: (string | undefined)[] = [];
+      for (const key of keys) {
+        const value = await transaction.get(key);
+        values.push(value === undefined ? undefined : utf8.decode(value));
+      }
+      return values;
+    });
   }
 
   async get(key: string): Promise<string | undefined> {

@@ -2,6 +2,8 @@
  * What the scenario knows of the thing it tests: a cluster of members that store text under text.
  */
 import type { BrokenRules } from "@holdfast/environment";
+import type { Anatomy } from "../atlas/anatomy.ts";
+import type { RunConfig } from "../plan/run-config.ts";
 import type { LandingJudge } from "../world/landings.ts";
 import type { Medium } from "../world/medium.ts";
 import type { SimulatedPorts } from "../world/ports.ts";
@@ -31,6 +33,8 @@ export interface ClusterMember {
   del(key: string): Promise<void>;
   /** Writes several keys at once or none. */
   transact(writes: readonly KeyWrite[]): Promise<void>;
+  /** Values of several keys as of one moment. */
+  readTogether(keys: readonly string[]): Promise<readonly (string | undefined)[]>;
   get(key: string): Promise<string | undefined>;
   /** All keys; each value was the key's at some moment during the call. */
   scan(): Promise<ReadonlyMap<string, string>>;
@@ -44,7 +48,8 @@ export interface OpenOptions {
   readonly ports: SimulatedPorts;
   /** The process it runs in; whoever knows its identity on the volume sets `process.rid`. */
   readonly process: SimulatedProcess;
-  readonly listenAddress: string;
+  /** Where it listens; a member without an address never votes. */
+  readonly listenAddress: string | undefined;
   readonly brokenRules: BrokenRules;
   /** Told when the membership ended by itself; the process is replaced then. */
   readonly onLost: (error: unknown) => void;
@@ -52,6 +57,7 @@ export interface OpenOptions {
 
 /** What a cluster may use of the world it lives in, for judging and for drawing what the seed decides. */
 export interface ClusterWorld {
+  readonly config: RunConfig;
   /** For events worth counting. */
   readonly counters: Counters;
   /** Chance for the volume alone. */
@@ -60,12 +66,12 @@ export interface ClusterWorld {
   readonly medium: Medium;
   /** Told at once what is wrong with the whole. */
   readonly complain: (message: string) => void;
+  /** Notes an event for people who read the log of a run; asked for the words only if somebody does. */
+  readonly note: (process: string, what: () => string) => void;
 }
 
 /** A cluster that a scenario can put to the test. One object serves one run. */
 export interface Cluster {
-  /** Bytes of the device that it wants. */
-  readonly deviceSizeBytes: bigint;
   /** Makes a fresh volume. */
   format(ports: SimulatedPorts): Promise<void>;
   open(options: OpenOptions): Promise<ClusterMember>;
@@ -75,4 +81,6 @@ export interface Cluster {
   inspect?(): readonly string[];
   /** Given once before the run. */
   useWorld?(world: ClusterWorld): void;
+  /** What may be damaged; without it nothing is. */
+  readonly anatomy?: Anatomy;
 }

@@ -3,7 +3,8 @@
  */
 import { parseArgs } from "node:util";
 import { BREAKABLE_RULES } from "./broken-rules.ts";
-import { FAULT_KINDS, type FaultKind } from "./fault-plan.ts";
+import { FAULT_KINDS, type FaultKind, faultKindOf } from "../plan/fault-kinds.ts";
+import type { RunPlan } from "../plan/run-plan.ts";
 
 /** What the command was asked to do. */
 export interface SimulateArguments {
@@ -25,6 +26,16 @@ export interface SimulateArguments {
   readonly eventsMax: number | undefined;
   readonly chaosMs: number | undefined;
   readonly faults: readonly FaultKind[] | undefined;
+  /** Runs this instead of what seeds draw; the caller read it from {@link planPath}. */
+  readonly plan?: RunPlan | undefined;
+  readonly planPath: string | undefined;
+  /** Where the plan of the last run goes; "-" is standard output. */
+  readonly savePlanPath: string | undefined;
+  /** All lines of the protocol log are wanted, not the last ones only. */
+  readonly isEventLogWanted: boolean;
+  readonly traceLinesMax: number;
+  /** So many of the first seeds are run a second time, and must come to the same. */
+  readonly twiceCount: number;
   /** Processes that share the seeds; undefined: as many as there are cores. */
   readonly jobCount: number | undefined;
 }
@@ -45,10 +56,14 @@ export const USAGE: string = `simulate [options]
   --members A..B    members of a cluster, drawn by the seed (2..5)
   --break RULE      break a safety rule on purpose; several separated by commas; "list" names them
   --faults KINDS    use these kinds of fault instead of what the seed draws, e.g. crash-server,pause
-  --chaos MS        length of the chaos in virtual milliseconds (8000)
+  --chaos MS        length of the chaos in virtual milliseconds (drawn by the seed)
+  --plan FILE       run the plan in FILE instead of what seeds draw
+  --save-plan FILE  write the plan of the last run there; "-" is standard output
+  --twice N         run the first N seeds twice: they must come to the same (0)
   --events N        give a run up after N events (3000000)
   --jobs N          spread the seeds over N processes (number of cores); the result is the same
   --history FILE    write the last history there, as JSON lines
+  --events-log      print the whole protocol log of the last run, not the last 200 lines of a bad one
   --json            one JSON object on standard output
   --verbose         members' logs on standard error
 
@@ -56,6 +71,12 @@ Exit status: 0 nothing found, 1 a violation (its seed is printed), 2 usage.
 `;
 
 const MEMBERS_MAX = 16;
+
+/** Lines of the protocol log that are printed of a bad run. */
+const LOG_TAIL_LINES = 200;
+
+/** Lines that are kept when all are wanted: the longest runs have some ten thousand. */
+const LOG_LINES_MAX = 1_000_000;
 const SEED_MAX = (1n << 64n) - 1n;
 
 /**
@@ -80,6 +101,11 @@ export function parseSimulateArguments(args: readonly string[]): SimulateArgumen
     isJson: values.json === true,
     isVerbose: values.verbose === true,
     eventsMax: values.events === undefined ? undefined : parseCount("--events", values.events, 1),
+    planPath: values.plan,
+    savePlanPath: values["save-plan"],
+    isEventLogWanted: values["events-log"] === true,
+    traceLinesMax: values["events-log"] === true ? LOG_LINES_MAX : LOG_TAIL_LINES,
+    twiceCount: values.twice === undefined ? 0 : parseCount("--twice", values.twice, 0),
     chaosMs: values.chaos === undefined ? undefined : parseCount("--chaos", values.chaos, 0),
     faults: values.faults === undefined ? undefined : splitList(values.faults).map(knownFault),
     jobCount: values.jobs === undefined ? undefined : parseCount("--jobs", values.jobs, 1),
@@ -96,6 +122,10 @@ interface OptionValues {
   readonly events?: string | undefined;
   readonly jobs?: string | undefined;
   readonly history?: string | undefined;
+  readonly plan?: string | undefined;
+  readonly "save-plan"?: string | undefined;
+  readonly twice?: string | undefined;
+  readonly "events-log"?: boolean | undefined;
   readonly json?: boolean | undefined;
   readonly verbose?: boolean | undefined;
   readonly help?: boolean | undefined;
@@ -116,6 +146,10 @@ function readOptions(args: readonly string[]): OptionValues {
         events: { type: "string" },
         jobs: { type: "string" },
         history: { type: "string" },
+        plan: { type: "string" },
+        "save-plan": { type: "string" },
+        twice: { type: "string" },
+        "events-log": { type: "boolean" },
         json: { type: "boolean" },
         verbose: { type: "boolean" },
         help: { type: "boolean", short: "h" },
@@ -158,7 +192,7 @@ function knownRule(name: string): string {
 }
 
 function knownFault(name: string): FaultKind {
-  const kind = FAULT_KINDS.find((known) => known === name);
+  const kind = faultKindOf(name);
   if (kind === undefined) throw new UsageError(`there is no fault ${name}: ${FAULT_KINDS.join(", ")}`);
   return kind;
 }

@@ -4,6 +4,7 @@
  * A call goes into a member as a message to its process, so that a paused process does not run it; it ends when the
  * member answers or when its process dies.
  */
+import type { FaultAtlas } from "../atlas/fault-atlas.ts";
 import { HoldfastError, InvariantError, type BrokenRules } from "@holdfast/environment";
 import type { SimulatedDisk } from "../world/disk.ts";
 import type { SimulatedNetwork } from "../world/network.ts";
@@ -29,6 +30,11 @@ export interface FleetOptions {
   readonly disk: SimulatedDisk;
   readonly cluster: Cluster;
   readonly hostCount: number;
+  /** The first so many hosts listen and vote. */
+  readonly voterCount: number;
+  /** Hosts beside them, whose members come for one operation at a time. */
+  readonly visitorCount: number;
+  readonly atlas: FaultAtlas;
   readonly brokenRules: BrokenRules;
   readonly counters: Counters;
   readonly onViolation: (violation: Violation) => void;
@@ -38,6 +44,7 @@ export interface FleetOptions {
 /** One host. */
 export interface Host {
   readonly name: string;
+  readonly isVoter: boolean;
   /** The incarnation that runs there, if any. */
   process: SimulatedProcess | undefined;
   /** The member in it, once it is open. */
@@ -55,6 +62,8 @@ const RESTART_MAX_MS = 500;
 /** The hosts of a run. */
 export class Fleet {
   readonly hosts: readonly Host[];
+  /** Hosts of members that come for one operation at a time; faults do not look for them. */
+  readonly visitors: readonly Host[];
   readonly #options: FleetOptions;
   readonly #random: RandomStream;
   #calls = new Map<SimulatedProcess, Set<() => void>>();
@@ -62,12 +71,14 @@ export class Fleet {
   constructor(options: FleetOptions) {
     this.#options = options;
     this.#random = options.world.random("fleet");
-    this.hosts = Array.from({ length: options.hostCount }, (_, index) => ({
-      name: `member-${index + 1}`,
-      process: undefined,
-      member: undefined,
-      isComing: false,
-    }));
+    const { hostCount, voterCount, visitorCount } = options;
+    this.hosts = makeHosts("member", hostCount, voterCount);
+    this.visitors = makeHosts("visitor", visitorCount, 0);
+  }
+
+  /** All hosts, visitors included. */
+  get everybody(): readonly Host[] {
+    return [...this.hosts, ...this.visitors];
   }
 
   /** Hosts whose member is open. */
@@ -102,7 +113,7 @@ export class Fleet {
       for (const end of calls) end();
     });
     const ports = portsOf(process, this.#options, (line) => this.#heard(line));
-    const listenAddress = `sim://${host.name}:0`;
+    const listenAddress = host.isVoter ? `sim://${host.name}:0` : undefined;
     const onLost = (error: unknown): void => this.#judgeError(host, process, error);
     process.post("message", () => {
       void Promise.resolve()
@@ -177,7 +188,7 @@ export class Fleet {
       return;
     }
     counters.add(`error ${error.code}`);
-    if (error.category === "corruption") {
+    if (error.category === "corruption" && !this.#options.atlas.isLossAllowed) {
       onViolation({ type: "unexpected-error", message: `${process.name}: ${describeError(error)}` });
     }
     if (error.category === "conflict") return;
@@ -186,7 +197,10 @@ export class Fleet {
 
   #openFailed(host: Host, process: SimulatedProcess, error: unknown): void {
     const { counters, onViolation } = this.#options;
-    if (!(error instanceof HoldfastError) || error.category === "corruption") {
+    const { atlas } = this.#options;
+    const isBad =
+      !(error instanceof HoldfastError) || (error.category === "corruption" && !atlas.isLossAllowed);
+    if (isBad) {
       onViolation({ type: "failure", message: `${process.name} cannot open: ${describeError(error)}` });
     } else {
       counters.add(`open ${error.code}`);
@@ -207,6 +221,16 @@ export class Fleet {
       }
     }
   }
+}
+
+function makeHosts(prefix: string, count: number, voterCount: number): Host[] {
+  return Array.from({ length: count }, (_, index) => ({
+    name: `${prefix}-${index + 1}`,
+    isVoter: index < voterCount,
+    process: undefined,
+    member: undefined,
+    isComing: false,
+  }));
 }
 
 /** An error with its code, its stack's first line of ours, and its causes. */

@@ -6,7 +6,7 @@
  * servers' logs: they say so before they answer anybody.
  */
 import { BLOCK_BYTES, HoldfastError } from "@holdfast/environment";
-import { type CommitRecord, placeOf, type QuorumRegion, readRecord } from "@holdfast/quorum";
+import { type CommitRecord, placeOf, type QuorumRegion, readRecord, type SlotPlace } from "@holdfast/quorum";
 import { BlockType, hash128, openBlock } from "@holdfast/wire-format";
 import { CommitChain } from "../judge/commit-chain.ts";
 import type { LandingWrite } from "../world/landings.ts";
@@ -20,6 +20,7 @@ export interface RecordWatchOptions {
   readonly onCommitted: (record: CommitRecord) => void;
   /** Told what the servers' words revealed. */
   readonly complain: (message: string) => void;
+  readonly note: (process: string, what: () => string) => void;
 }
 
 /** Landed records of one term that are kept until the server says that they are committed. */
@@ -38,12 +39,21 @@ export class RecordWatch {
 
   /** Judges one landing write; pieces of torn records are nobody's record. */
   judge(write: LandingWrite): string | undefined {
-    const term = this.#termOf(write.firstBlock);
-    if (term === undefined) return undefined;
+    const place = this.#placeOf(write.firstBlock);
+    if (place === undefined) return undefined;
+    const { term } = place;
+    if (place.kind !== "record") {
+      this.#options.note(write.processId, () => `${place.kind.toUpperCase()} of term ${term} lands`);
+      return undefined;
+    }
     const winner = this.#winners.get(term);
     if (winner === undefined || (write.rid !== undefined && write.rid !== winner))
       return `a record of term ${term} by ${write.rid ?? "a stranger"}, which ${winner ?? "nobody"} has won`;
     const record = this.#open(write);
+    this.#options.note(write.processId, () => {
+      const seq = record === undefined ? `(${term}, ?), a piece of it,` : `(${term}, ${record.seq})`;
+      return `record ${seq} lands in half ${place.half}, copy ${place.copy}`;
+    });
     return record === undefined ? undefined : this.#judgeRecord(record);
   }
 
@@ -85,14 +95,14 @@ export class RecordWatch {
     if (complaint !== undefined) this.#options.complain(complaint);
   }
 
-  /** The term whose record belongs at a block. */
-  #termOf(block: bigint): bigint | undefined {
+  /** What of a term belongs at a block; undefined outside the term slots. */
+  #placeOf(block: bigint): SlotPlace | undefined {
     const { region } = this.#options;
     const count = 2n * BigInt(region.termsMax);
-    const isRecord = [region.recordsBlock, region.recordsCopyBlock].some(
+    const isSlot = [region.slotsBlock, region.recordsBlock, region.recordsCopyBlock].some(
       (first) => block >= first && block < first + count,
     );
-    return isRecord ? placeOf(region, block).term : undefined;
+    return isSlot ? placeOf(region, block) : undefined;
   }
 
   #open(write: LandingWrite): CommitRecord | undefined {

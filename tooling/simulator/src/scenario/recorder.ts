@@ -46,6 +46,11 @@ export class Recorder {
     return this.#openCount;
   }
 
+  /** Calls that were written down. */
+  get callCount(): number {
+    return this.#callCount;
+  }
+
   /** A client calls. */
   begin(client: number, calls: readonly KeyCall[]): OpenOperation {
     this.#openCount += 1;

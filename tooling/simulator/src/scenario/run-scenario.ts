@@ -1,12 +1,18 @@
 /*
- * One run: a cluster under load in a world with faults, from one seed.
+ * One run: a cluster under load in a world with faults, as a plan says.
  *
  * Phases: set up (format, open) → chaos (only safety is asked for) → heal → liveness (every call ends, one member
  * serves) → quiet (late writes land) → final read of everything through every member → leave → judgement.
+ *
+ * Nothing but the plan and the code decides what happens, so a plan that fails fails again.
  */
 import type { BrokenRules } from "@holdfast/environment";
+import { UNKNOWN_ANATOMY } from "../atlas/anatomy.ts";
+import { FaultAtlas } from "../atlas/fault-atlas.ts";
 import type { History } from "../judge/history.ts";
 import { checkHistory, type KeyComplaint } from "../judge/linearizability.ts";
+import { Nemesis } from "../nemesis/nemesis.ts";
+import { planRun, type PlanWishes, type RunPlan } from "../plan/run-plan.ts";
 import { SimulatedDisk } from "../world/disk.ts";
 import { SimulatedNetwork } from "../world/network.ts";
 import { portsOf, type LogLine } from "../world/ports.ts";
@@ -14,39 +20,40 @@ import type { TraceLine } from "../world/trace.ts";
 import { SimulatedWorld } from "../world/world.ts";
 import type { Cluster } from "./cluster.ts";
 import { Counters } from "./counters.ts";
-import { planFaults, type FaultKind } from "./fault-plan.ts";
 import { describeError, Fleet } from "./fleet.ts";
-import { Nemesis } from "./nemesis.ts";
+import { KeySpace } from "./key-space.ts";
 import { Recorder } from "./recorder.ts";
+import { isExcused } from "./excuses.ts";
 import type { Violation } from "./violation.ts";
 import { Workload } from "./workload.ts";
 
-/** What a run is made from. */
-export interface ScenarioOptions {
-  /** 0 … 2^64−1. */
-  readonly seed: bigint;
+/** What a plan is run with. */
+export interface PlanOptions {
+  /** Fresh for each run. */
   readonly cluster: Cluster;
-  readonly membersMin: number;
-  readonly membersMax: number;
   readonly brokenRules: BrokenRules;
   /** Events after which the run is given up. Default 3 million. */
-  readonly eventsMax?: number;
-  /** Length of the chaos, virtual milliseconds. Default 8000. */
-  readonly chaosMs?: number;
+  readonly eventsMax?: number | undefined;
   /** Time that everything has to finish after the faults, virtual milliseconds. Default 60 000. */
-  readonly livenessMs?: number;
-  /** Kinds of fault to use, all of them; without it the seed draws. */
-  readonly faults?: readonly FaultKind[] | undefined;
+  readonly livenessMs?: number | undefined;
+  /** Lines of the protocol log that are kept. Default 256. */
+  readonly traceLinesMax?: number | undefined;
   /** Hears the log of every member. */
   readonly onLog?: ((line: LogLine) => void) | undefined;
+}
+
+/** What a seed is run with. */
+export interface ScenarioOptions extends PlanOptions, PlanWishes {
+  /** 0 … 2^64−1. */
+  readonly seed: bigint;
 }
 
 /** What a run came to. */
 export interface ScenarioResult {
   readonly seed: bigint;
-  readonly memberCount: number;
+  readonly plan: RunPlan;
   readonly violations: readonly Violation[];
-  /** Equal for equal seeds. */
+  /** Equal for equal plans. */
   readonly traceHash: string;
   readonly eventCount: number;
   /** Length of the run, virtual milliseconds. */
@@ -59,7 +66,6 @@ export interface ScenarioResult {
 }
 
 const EVENTS_MAX = 3_000_000;
-const CHAOS_MS = 8000;
 const LIVENESS_MS = 60_000;
 const SETUP_MS = 30_000;
 /** So long after the last late write has landed the cluster is left alone. */
@@ -68,15 +74,22 @@ const POLL_MS = 100;
 const VIOLATIONS_MAX = 20;
 
 /** Runs one seed. */
-export async function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {
-  return await new Scenario(options).run();
+export function runScenario(options: ScenarioOptions): Promise<ScenarioResult> {
+  return runPlan(planRun(options.seed, options), options);
+}
+
+/** Runs one plan. */
+export async function runPlan(plan: RunPlan, options: PlanOptions): Promise<ScenarioResult> {
+  return await new Scenario(plan, options).run();
 }
 
 class Scenario {
-  readonly #options: ScenarioOptions;
+  readonly #plan: RunPlan;
+  readonly #options: PlanOptions;
   readonly #world: SimulatedWorld;
   readonly #network: SimulatedNetwork;
   readonly #disk: SimulatedDisk;
+  readonly #atlas: FaultAtlas;
   readonly #fleet: Fleet;
   readonly #workload: Workload;
   readonly #nemesis: Nemesis;
@@ -84,40 +97,50 @@ class Scenario {
   readonly #counters = new Counters();
   readonly #violations: Violation[] = [];
 
-  constructor(options: ScenarioOptions) {
-    const { cluster, seed } = options;
+  constructor(plan: RunPlan, options: PlanOptions) {
+    const { cluster, brokenRules, onLog, traceLinesMax } = options;
+    const { seed, config } = plan;
+    const { hostCount, voterCount, load, device, driftPpmMax } = config;
+    this.#plan = plan;
     this.#options = options;
-    const world = new SimulatedWorld({ seed });
-    const random = world.random("scenario");
-    const network = new SimulatedNetwork(world);
-    const disk = new SimulatedDisk(world, { sizeBytes: cluster.deviceSizeBytes });
+    const world = new SimulatedWorld({ seed, driftPpmMax, ...(traceLinesMax === undefined ? {} : { traceLinesMax }) });
+    const network = new SimulatedNetwork(world, config.network);
+    const disk = new SimulatedDisk(world, {
+      sizeBytes: BigInt(config.volume.sizeMiB) * 1024n * 1024n,
+      latencyMinMs: device.latencyMinMs,
+      latencyMaxMs: device.latencyMaxMs,
+      isCacheVolatile: device.isCacheVolatile,
+      tearing: device.isTornAtBytes ? "bytes" : "sectors",
+    });
     const counters = this.#counters;
     const onViolation = (violation: Violation): void => this.#found(violation);
     if (cluster.judgeLanding !== undefined) disk.setJudge(cluster.judgeLanding);
     cluster.useWorld?.({
+      config,
       counters,
       random: world.random("volume"),
       medium: disk.medium,
       complain: (message) => this.#found({ type: "inspection", message }),
+      note: (process, what) => world.note(process, what),
     });
-    const hostCount = random.between(options.membersMin, options.membersMax);
-    const { brokenRules, onLog } = options;
-    const base = { world, network, disk, counters };
-    this.#fleet = new Fleet({ ...base, cluster, hostCount, brokenRules, onLog, onViolation });
+    const atlas = new FaultAtlas({
+      anatomy: cluster.anatomy ?? UNKNOWN_ANATOMY,
+      scope: config.damage,
+      random: world.random("atlas"),
+    });
+    const base = { world, network, disk, counters, atlas };
+    const { visitorCount } = load;
+    const crew = { hostCount, voterCount, visitorCount };
+    const fleet = new Fleet({ ...base, ...crew, cluster, brokenRules, onLog, onViolation });
     this.#recorder = new Recorder(world, `seed ${seed}, ${hostCount} members`);
-    this.#workload = new Workload({
-      ...base,
-      fleet: this.#fleet,
-      recorder: this.#recorder,
-      keys: makeKeys(random.between(8, 16), random.between(3, 6)),
-      clientCount: random.between(3, 8),
-      thinkMaxMs: random.between(10, 80),
-      onViolation,
-    });
-    this.#nemesis = new Nemesis({ ...base, fleet: this.#fleet });
+    const keys = new KeySpace(load);
+    this.#workload = new Workload({ world, counters, fleet, recorder: this.#recorder, keys, load, onViolation });
+    this.#nemesis = new Nemesis({ ...base, fleet });
     this.#world = world;
     this.#network = network;
     this.#disk = disk;
+    this.#atlas = atlas;
+    this.#fleet = fleet;
   }
 
   async run(): Promise<ScenarioResult> {
@@ -154,33 +177,30 @@ class Scenario {
   }
 
   async #chaos(): Promise<void> {
-    const chaosMs = this.#options.chaosMs ?? CHAOS_MS;
-    const kinds = this.#options.faults;
-    this.#nemesis.start(planFaults(this.#world.random("faults"), { chaosMs, kinds }));
+    this.#nemesis.start(this.#plan.faults);
     this.#workload.start();
-    await this.#runUntil(chaosMs, () => this.#isWrong());
+    await this.#runUntil(this.#plan.config.chaosMs, () => this.#isWrong());
   }
 
   async #becomeLive(): Promise<boolean> {
-    const livenessMs = this.#options.livenessMs ?? LIVENESS_MS;
     const { hosts } = this.#fleet;
     this.#world.note("", "healed");
     this.#workload.stop();
     this.#nemesis.heal();
     const isEnded = await this.#runUntil(
-      livenessMs,
+      this.#livenessMs(),
       () => this.#workload.runningCount === 0 && this.#fleet.up().length === hosts.length,
     );
     if (!isEnded) {
       const upCount = this.#fleet.up().length;
       const message =
-        `${livenessMs} ms after the last fault ${this.#recorder.openCount} calls are open ` +
+        `${this.#livenessMs()} ms after the last fault ${this.#recorder.openCount} calls are open ` +
         `(${this.#fleet.openCalls()}), ` +
         `${upCount} of ${hosts.length} members are up`;
       this.#found({ type: "no-progress", message });
       return false;
     }
-    if (await this.#outside(livenessMs, () => this.#waitForOneServer())) return true;
+    if (await this.#outside(() => this.#waitForOneServer())) return true;
     this.#found({
       type: "servers",
       message: "there was never exactly one server after everything was healed",
@@ -203,26 +223,33 @@ class Scenario {
   }
 
   async #finish(): Promise<void> {
-    const livenessMs = this.#options.livenessMs ?? LIVENESS_MS;
     const quietMs = this.#disk.lastLandingMs - this.#world.nowMs + QUIET_MS;
     await this.#runUntil(quietMs, () => this.#isWrong());
     const hosts = this.#fleet.up();
-    const isRead = await this.#outside(livenessMs, async () => {
+    const isRead = await this.#outside(async () => {
       for (const [index, host] of hosts.entries()) await this.#workload.readAll(host, 10_000 + index);
     });
     if (!isRead) {
       this.#found({ type: "no-progress", message: "the final read did not end" });
       return;
     }
-    const hasLeft = await this.#outside(livenessMs, async () => {
-      for (const host of this.#world.random("leaving").shuffle(this.#fleet.up()))
-        await this.#fleet.leave(host);
-    });
-    if (!hasLeft) this.#found({ type: "no-progress", message: "the members could not all leave" });
+    if (!(await this.#outside(() => this.#leaveAll())))
+      this.#found({ type: "no-progress", message: "the members could not all leave" });
+  }
+
+  /** One after another; at once where the last ones could not elect each other, for then nobody may go before the others want to. */
+  async #leaveAll(): Promise<void> {
+    const hosts = this.#world.random("leaving").shuffle(this.#fleet.up());
+    const { voterCount, hostCount, volume } = this.#plan.config;
+    if (volume.votes > 1 || voterCount < hostCount) {
+      await Promise.all(hosts.map((host) => this.#fleet.leave(host)));
+      return;
+    }
+    for (const host of hosts) await this.#fleet.leave(host);
   }
 
   #judge(): ScenarioResult {
-    const { cluster, seed } = this.#options;
+    const { cluster } = this.#options;
     for (const { process, error } of this.#world.failures) {
       this.#found({ type: "failure", message: `${process ?? "the world"}: ${describeError(error)}` });
     }
@@ -231,13 +258,13 @@ class Scenario {
     }
     if (!this.#isWrong())
       for (const message of cluster.inspect?.() ?? []) this.#found({ type: "inspection", message });
-    const history = this.#counters.count("write value") > 0 ? this.#recorder.finish() : undefined;
+    const history = this.#recorder.callCount > 0 ? this.#recorder.finish() : undefined;
     for (const complaint of history === undefined ? [] : checkHistory(history)) {
       this.#found(toViolation(complaint));
     }
     return {
-      seed,
-      memberCount: this.#fleet.hosts.length,
+      seed: this.#plan.seed,
+      plan: this.#plan,
       violations: this.#violations,
       traceHash: this.#world.trace.hash(),
       eventCount: this.#world.eventCount,
@@ -255,8 +282,18 @@ class Scenario {
   }
 
   #found(violation: Violation): void {
+    if (isExcused(violation, this.#atlas)) {
+      this.#counters.add(`excused ${violation.type}`);
+      return;
+    }
     if (this.#violations.length < VIOLATIONS_MAX) this.#violations.push(violation);
     this.#world.note("", `violation: ${violation.type}`);
+  }
+
+  /** Time from now that everything has to finish; what the device holds back does not count. */
+  #livenessMs(): number {
+    const stalledMs = Math.max(0, this.#disk.lastStallMs - this.#world.nowMs);
+    return stalledMs + (this.#options.livenessMs ?? LIVENESS_MS);
   }
 
   /** Runs the world until something is so; false when the time or the events ran out first. */
@@ -267,23 +304,15 @@ class Scenario {
   }
 
   /** Lets an inspector from outside do its work while the world runs. */
-  async #outside(ms: number, work: () => Promise<void>): Promise<boolean> {
+  async #outside(work: () => Promise<void>): Promise<boolean> {
     let isDone = false;
     this.#world.after(0, () => {
       void work().then(() => {
         isDone = true;
       });
     });
-    return await this.#runUntil(ms, () => isDone);
+    return await this.#runUntil(this.#livenessMs(), () => isDone);
   }
-}
-
-/** Keys over so many lock ranges: those of one range share their first character. */
-function makeKeys(count: number, ranges: number): string[] {
-  return Array.from({ length: count }, (_, index) => {
-    const first = String.fromCharCode(97 + (index % ranges) * 3);
-    return `${first}${String(index).padStart(2, "0")}`;
-  });
 }
 
 function toViolation({ key, verdict }: KeyComplaint): Violation {

@@ -5,7 +5,7 @@ import type { LogLine } from "../world/ports.ts";
 import type { Cluster } from "./cluster.ts";
 import type { SimulateArguments } from "./command-line.ts";
 import { Counters } from "./counters.ts";
-import { runScenario, type ScenarioResult } from "./run-scenario.ts";
+import { runPlan, runScenario, type ScenarioResult } from "./run-scenario.ts";
 
 /** What a number of runs came to. */
 export interface SeedsResult {
@@ -42,18 +42,11 @@ export function runSeed(
   seed: bigint,
   options: Pick<SeedsOptions, "arguments" | "makeCluster" | "onLog">,
 ): Promise<ScenarioResult> {
-  const { membersMin, membersMax, brokenRules, eventsMax, chaosMs, faults } = options.arguments;
-  return runScenario({
-    seed,
-    cluster: options.makeCluster(),
-    membersMin,
-    membersMax,
-    brokenRules,
-    faults,
-    onLog: options.onLog,
-    ...(eventsMax === undefined ? {} : { eventsMax }),
-    ...(chaosMs === undefined ? {} : { chaosMs }),
-  });
+  const { membersMin, membersMax, brokenRules, eventsMax, chaosMs, faults, plan, traceLinesMax } =
+    options.arguments;
+  const run = { cluster: options.makeCluster(), brokenRules, onLog: options.onLog, eventsMax, traceLinesMax };
+  if (plan !== undefined) return runPlan(plan, run);
+  return runScenario({ ...run, seed, membersMin, membersMax, faults, chaosMs });
 }
 
 /** Adds up runs in the order of their seeds. */

@@ -10,6 +10,8 @@ export type ViolationType =
   | "failure"
   /** A call was refused with an error that no fault explains. */
   | "unexpected-error"
+  /** A transaction saw a part of another one. */
+  | "not-atomic"
   /** A value came back that nobody can have written. */
   | "damaged-value"
   /** After everything was healed, something did not finish. */

@@ -1,27 +1,17 @@
 /*
- * Clients outside the cluster: each calls one operation at a time on a random member, thinks, and goes on.
+ * Clients outside the cluster: each calls one operation at a time on a random member, thinks, and goes on. Visitors are
+ * programs that open the volume for one operation.
  */
-import { HoldfastError } from "@holdfast/environment";
+import type { LoadConfig } from "../plan/run-config.ts";
 import type { RandomStream } from "../world/random-stream.ts";
-import type { SimulatedWorld } from "../world/world.ts";
-import type { ClusterMember, KeyWrite } from "./cluster.ts";
-import type { Counters } from "./counters.ts";
-import type { CallEnd, Fleet, Host } from "./fleet.ts";
-import type { KeyCall, OpenOperation, Recorder } from "./recorder.ts";
-import { padValue, unpadValue } from "./values.ts";
-import type { Violation } from "./violation.ts";
+import { ClientCalls, type ClientCallsOptions } from "./client-calls.ts";
+import type { KeyWrite } from "./cluster.ts";
+import type { Host } from "./fleet.ts";
+import { padValue } from "./values.ts";
 
 /** What a workload works with. */
-export interface WorkloadOptions {
-  readonly world: SimulatedWorld;
-  readonly fleet: Fleet;
-  readonly recorder: Recorder;
-  readonly counters: Counters;
-  /** Keys that all clients use. */
-  readonly keys: readonly string[];
-  readonly clientCount: number;
-  readonly thinkMaxMs: number;
-  readonly onViolation: (violation: Violation) => void;
+export interface WorkloadOptions extends ClientCallsOptions {
+  readonly load: LoadConfig;
 }
 
 const NOBODY_UP_MS = 50;
@@ -30,13 +20,26 @@ const PADDING_MAX_BYTES = 3000;
 /** A client mostly calls one member, so that locks stay where they are used. */
 const FAITHFUL_PROBABILITY = 0.75;
 
-/** Keys that one client alone writes: there nobody else's write can hide that one was lost. */
-const OWN_KEYS_COUNT = 3;
 const OWN_KEY_PROBABILITY = 0.35;
+
+/** A visitor looks so often whether its member is open. */
+const VISIT_POLL_MS = 20;
+
+/** A program that cannot open the volume within this time gives up. */
+const VISIT_PATIENCE_MS = 5000;
+
+const VISIT_PAUSE_MAX_MS = 800;
+
+/** So many visitors just end instead of closing their member. */
+const RUDE_PROBABILITY = 0.3;
+
+/** Numbers of visitors among clients, behind those of all clients. */
+const FIRST_VISITOR = 1000;
 
 /** The clients of one run. */
 export class Workload {
   readonly #options: WorkloadOptions;
+  readonly #calls: ClientCalls;
   readonly #random: RandomStream;
   #valueCount = 0;
   #isStopping = false;
@@ -44,6 +47,7 @@ export class Workload {
 
   constructor(options: WorkloadOptions) {
     this.#options = options;
+    this.#calls = new ClientCalls(options);
     this.#random = options.world.random("workload");
   }
 
@@ -54,12 +58,12 @@ export class Workload {
 
   /** Sets the clients to work. */
   start(): void {
-    for (let client = 0; client < this.#options.clientCount; client++) {
-      this.#runningCount += 1;
-      void this.#client(client, this.#random.fork(`client-${client}`)).finally(() => {
-        this.#runningCount -= 1;
-      });
-    }
+    const { load, fleet } = this.#options;
+    for (let client = 0; client < load.clientCount; client++)
+      this.#run(this.#client(client, this.#random.fork(`client-${client}`)));
+    fleet.visitors.forEach((host, index) =>
+      this.#run(this.#visit(host, FIRST_VISITOR + index, this.#random.fork(`visitor-${index}`))),
+    );
   }
 
   /** No client begins another call. */
@@ -69,15 +73,24 @@ export class Workload {
 
   /** Reads every key through one member, as a client of its own. */
   async readAll(host: Host, client: number): Promise<void> {
-    for (const key of this.#allKeys()) await this.#get(host, client, key);
-    await this.#scan(host, client);
+    const { keys } = this.#options;
+    for (const key of keys.single) await this.#calls.get(host, client, key);
+    for (const group of keys.groups) await this.#calls.readGroup(host, client, group);
+    await this.#calls.scan(host, client);
+  }
+
+  #run(client: Promise<void>): void {
+    this.#runningCount += 1;
+    void client.finally(() => {
+      this.#runningCount -= 1;
+    });
   }
 
   async #client(client: number, random: RandomStream): Promise<void> {
-    const { world, fleet, thinkMaxMs } = this.#options;
+    const { world, fleet, load } = this.#options;
     const favourite = random.pick(fleet.hosts);
     while (true) {
-      await world.sleep(random.range(0, thinkMaxMs));
+      await world.sleep(random.range(0, load.thinkMaxMs));
       if (this.#isStopping) return;
       const up = fleet.up();
       const isFaithful = random.chance(FAITHFUL_PROBABILITY);
@@ -87,115 +100,54 @@ export class Workload {
     }
   }
 
+  async #visit(host: Host, client: number, random: RandomStream): Promise<void> {
+    const { world, fleet } = this.#options;
+    while (true) {
+      await world.sleep(random.range(0, VISIT_PAUSE_MAX_MS));
+      if (this.#isStopping) return;
+      fleet.start(host);
+      const deadlineMs = world.nowMs + VISIT_PATIENCE_MS;
+      while (host.member === undefined && world.nowMs < deadlineMs) await world.sleep(VISIT_POLL_MS);
+      if (host.member !== undefined) await this.#operate(client, host, random);
+      if (host.member === undefined || random.chance(RUDE_PROBABILITY)) fleet.kill(host);
+      else await fleet.leave(host);
+    }
+  }
+
   #operate(client: number, host: Host, random: RandomStream): Promise<void> {
-    const isOwn = random.chance(OWN_KEY_PROBABILITY);
-    const keys = isOwn ? ownKeys(client) : this.#options.keys;
-    const key = random.pick(keys) ?? "";
-    const dice = random.unit();
-    if (dice < 0.45) return this.#get(host, client, key);
-    if (dice < 0.5) return this.#scan(host, client);
-    if (dice < 0.82) return this.#write(host, client, [this.#newWrite(key, random, 0)]);
-    const chosen = random.shuffle(keys).slice(0, dice < 0.92 ? random.between(2, 3) : 1);
-    const deletion = dice < 0.92 ? 0.15 : 1;
-    return this.#write(
-      host,
-      client,
-      chosen.map((one) => this.#newWrite(one, random, deletion)),
-    );
+    const { keys, load } = this.#options;
+    const isOwn = client < FIRST_VISITOR && random.chance(OWN_KEY_PROBABILITY);
+    const candidates = isOwn ? keys.own(client) : keys.common;
+    const key = random.pick(candidates) ?? "";
+    let dice = random.unit();
+    const isIn = (share: number): boolean => {
+      dice -= share;
+      return dice < 0;
+    };
+    if (isIn(load.readShare)) return this.#calls.get(host, client, key);
+    if (isIn(load.scanShare)) return this.#calls.scan(host, client);
+    if (isIn(load.writeShare)) return this.#calls.write(host, client, [this.#newWrite(key, random, 0)]);
+    if (isIn(load.groupShare)) return this.#operateGroup(client, host, random);
+    if (!isIn(load.batchShare)) return this.#calls.write(host, client, [this.#newWrite(key, random, 1)]);
+    const chosen = random.shuffle(candidates).slice(0, random.between(2, 3));
+    const writes = chosen.map((one) => this.#newWrite(one, random, 0.15));
+    return this.#calls.write(host, client, writes);
+  }
+
+  #operateGroup(client: number, host: Host, random: RandomStream): Promise<void> {
+    const group = random.pick(this.#options.keys.groups);
+    if (group === undefined) return Promise.resolve();
+    if (random.chance(0.5)) return this.#calls.readGroup(host, client, group);
+    return this.#calls.writeGroup(host, client, group, this.#newValue(random));
   }
 
   #newWrite(key: string, random: RandomStream, deletionProbability: number): KeyWrite {
-    if (random.chance(deletionProbability)) return { key, value: undefined };
+    return { key, value: random.chance(deletionProbability) ? undefined : this.#newValue(random) };
+  }
+
+  #newValue(random: RandomStream): string {
     this.#valueCount += 1;
     const padding = random.chance(0.3) ? random.between(0, PADDING_MAX_BYTES) : 0;
-    return { key, value: padValue(`v${this.#valueCount}`, padding) };
+    return padValue(`v${this.#valueCount}`, padding);
   }
-
-  async #write(host: Host, client: number, writes: readonly KeyWrite[]): Promise<void> {
-    const operation = this.#begin(
-      client,
-      writes.map(({ key, value }) =>
-        value === undefined
-          ? { key, operation: "delete" }
-          : { key, operation: "write", value: unpadValue(value) },
-      ),
-    );
-    const end = await this.#options.fleet.call(host, (member) => performWrites(member, writes));
-    this.#count("write", end);
-    if (end.type === "value") operation.succeed();
-    else if (end.type === "error" && hadNoEffect(end.error)) operation.fail();
-    else operation.forget();
-  }
-
-  async #get(host: Host, client: number, key: string): Promise<void> {
-    const operation = this.#begin(client, [{ key, operation: "read" }]);
-    const end = await this.#options.fleet.call(host, (member) => member.get(key));
-    this.#count("read", end);
-    if (end.type === "value") operation.succeed(() => this.#valueOf(key, end.value));
-    else operation.fail();
-  }
-
-  async #scan(host: Host, client: number): Promise<void> {
-    const { fleet, onViolation } = this.#options;
-    const keys = this.#allKeys();
-    const operation = this.#begin(
-      client,
-      keys.map((key) => ({ key, operation: "read" })),
-    );
-    const end = await fleet.call(host, (member) => member.scan());
-    this.#count("scan", end);
-    if (end.type !== "value") {
-      operation.fail();
-      return;
-    }
-    const found = end.value;
-    operation.succeed((key) => this.#valueOf(key, found.get(key)));
-    for (const key of found.keys()) {
-      if (!keys.includes(key)) onViolation({ type: "damaged-value", message: `a scan found the key ${key}` });
-    }
-  }
-
-  #allKeys(): readonly string[] {
-    const { keys, clientCount } = this.#options;
-    return [...keys, ...Array.from({ length: clientCount }, (_, client) => ownKeys(client)).flat()];
-  }
-
-  #begin(client: number, calls: readonly KeyCall[]): OpenOperation {
-    return this.#options.recorder.begin(client, calls);
-  }
-
-  #valueOf(key: string, stored: string | undefined): string | undefined {
-    if (stored === undefined) return undefined;
-    const name = unpadValue(stored);
-    if (name === undefined) {
-      const message = `key ${key} came back damaged: ${stored.length} characters, ${stored.slice(0, 40)}`;
-      this.#options.onViolation({ type: "damaged-value", message });
-    }
-    return name ?? stored;
-  }
-
-  #count(what: string, end: CallEnd<unknown>): void {
-    this.#options.counters.add(`${what} ${end.type}`);
-  }
-}
-
-/** The keys of one client: in a lock range that few others share, or none. */
-function ownKeys(client: number): readonly string[] {
-  return Array.from(
-    { length: OWN_KEYS_COUNT },
-    (_, index) => `${OWN_RANGES[client % OWN_RANGES.length]}${client}${index}`,
-  );
-}
-
-/** First characters of clients' own keys; one character, one lock range. */
-const OWN_RANGES = "ABCD";
-
-function performWrites(member: ClusterMember, writes: readonly KeyWrite[]): Promise<void> {
-  const [first] = writes;
-  if (first === undefined || writes.length > 1) return member.transact(writes);
-  return first.value === undefined ? member.del(first.key) : member.put(first.key, first.value);
-}
-
-function hadNoEffect(error: unknown): boolean {
-  return error instanceof HoldfastError && error.category === "conflict";
 }

@@ -73,7 +73,7 @@ export class MediumTree<Item> {
 
   #read(ref: BlockRef): CachedNode<Item> {
     const bytes = new Uint8Array(BLOCK_BYTES);
-    this.#medium.read(Number(ref.address) * BLOCK_BYTES, bytes);
+    this.#medium.readTruth(Number(ref.address) * BLOCK_BYTES, bytes);
     const expected = { fsid: this.#fsid, types: [BlockType.treeNode] };
     return this.#decoded(decodeNode(openReferencedBlock(bytes, ref, expected).payload, ref.address));
   }

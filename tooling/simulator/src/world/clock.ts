@@ -2,10 +2,8 @@
  * The clock of one simulated process: virtual time with an origin and a rate of its own.
  */
 import type { Cancel, Clock } from "@holdfast/environment";
+import type { SimulatedEvent } from "./event-queue.ts";
 import type { SimulatedProcess } from "./process.ts";
-
-/** Real clocks of hosts differ by a few hundred parts per million at worst. */
-const DRIFT_PPM_MAX = 200;
 
 /** A timer never fires in the instant it was armed, so that a loop of due timers cannot stop time. */
 const TIMER_MIN_MS = 0.001;
@@ -23,41 +21,40 @@ export class SimulatedClock implements Clock {
   readonly #process: SimulatedProcess;
   readonly #originMs: number;
   readonly #rate: number;
-  #wallJumpMs = 0;
 
-  /** @param driftPpm - How much faster it runs than the world; by default chance decides, within ±200. */
+  /** @param driftPpm - How much faster it runs than the world; by default chance decides, within the world's bounds. */
   constructor(process: SimulatedProcess, driftPpm?: number) {
     const random = process.random.fork("clock");
     this.#process = process;
     this.#originMs = random.range(0, 1e7);
-    this.#rate = 1 + (driftPpm ?? random.range(-DRIFT_PPM_MAX, DRIFT_PPM_MAX)) * 1e-6;
+    this.#rate = 1 + (driftPpm ?? random.range(-1, 1) * process.world.driftPpmMax) * 1e-6;
   }
 
   now(): number {
-    return this.#originMs + this.#process.world.nowMs * this.#rate;
+    return this.#originMs + (this.#process.world.nowMs - this.#process.hiddenMs) * this.#rate;
   }
 
   wallMs(): number {
-    return Math.floor(WALL_ORIGIN_MS + this.#wallJumpMs + this.#process.world.nowMs);
-  }
-
-  /** Makes wall time jump, forwards or back. */
-  jumpWall(ms: number): void {
-    this.#wallJumpMs += ms;
+    return Math.floor(WALL_ORIGIN_MS + this.#process.wallJumpMs + this.#process.world.nowMs);
   }
 
   at(deadlineMs: number, action: () => void): Cancel {
     if (Number.isNaN(deadlineMs)) throw new RangeError("a deadline must be a number of milliseconds");
-    if (this.#process.isDead || deadlineMs === Number.POSITIVE_INFINITY) return nothing;
-    const { world, tie } = this.#process;
-    const due = (deadlineMs - this.#originMs) / this.#rate + ROUNDING_MS;
-    const event = world.schedule({
-      timeMs: Math.max(due, world.nowMs + TIMER_MIN_MS),
-      tie,
-      kind: "timer",
-      process: this.#process,
-      action,
-    });
+    const process = this.#process;
+    const { world, tie } = process;
+    if (process.isDead || deadlineMs === Number.POSITIVE_INFINITY) return nothing;
+    const arm = (): SimulatedEvent => {
+      const { hiddenMs } = process;
+      const due = (deadlineMs - this.#originMs) / this.#rate + hiddenMs + ROUNDING_MS;
+      const fire = (): void => {
+        // The clock stood still meanwhile.
+        if (process.hiddenMs > hiddenMs && this.now() < deadlineMs) event = arm();
+        else action();
+      };
+      const timeMs = Math.max(due, world.nowMs + TIMER_MIN_MS);
+      return world.schedule({ timeMs, tie, kind: "timer", process, action: fire });
+    };
+    let event = arm();
     return () => {
       world.cancel(event);
     };

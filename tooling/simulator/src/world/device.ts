@@ -33,10 +33,10 @@ export class SimulatedDevice implements BlockDevice {
     if (refusal !== undefined) return Promise.reject(refusal);
     const done = deferred<void>();
     const offset = Number(offsetBytes);
-    this.#disk.world.after(this.#disk.latencyMs(into.length), () => {
+    this.#disk.world.after(this.#disk.latencyMs(into.length, this.#process), () => {
       if (this.#process.isDead) return;
-      const isFailing = this.#disk.chanceOfError("read");
-      if (!isFailing) this.#disk.medium.read(offset, into);
+      const isFailing = this.#disk.chanceOfError("read", this.#process);
+      if (!isFailing) this.#disk.read(offset, into);
       const at = { url: this.url, offset, lengthBytes: into.length };
       this.#complete(() => (isFailing ? done.reject(injectedError("READ", at)) : done.resolve()));
     });
@@ -49,7 +49,7 @@ export class SimulatedDevice implements BlockDevice {
     const done = deferred<void>();
     const offset = Number(offsetBytes);
     if (this.#process.isDead) return done.promise;
-    const isFailing = this.#disk.chanceOfError("write");
+    const isFailing = this.#disk.chanceOfError("write", this.#process);
     // A failed write may land all the same, whole, at any time: it stays submitted.
     this.#disk.submit({
       process: this.#process,
@@ -61,7 +61,7 @@ export class SimulatedDevice implements BlockDevice {
     });
     if (isFailing) {
       const at = { url: this.url, offset, lengthBytes: bytes.length };
-      this.#disk.world.after(this.#disk.latencyMs(0), () =>
+      this.#disk.world.after(this.#disk.latencyMs(0, this.#process), () =>
         this.#complete(() => done.reject(injectedError("WRITE", at))),
       );
     }
@@ -74,8 +74,8 @@ export class SimulatedDevice implements BlockDevice {
     const done = deferred<void>();
     const { medium, world } = this.#disk;
     const mark = medium.beginFlush();
-    const isFailing = this.#disk.chanceOfError("flush");
-    world.after(this.#disk.latencyMs(0), () => {
+    const isFailing = this.#disk.chanceOfError("flush", this.#process);
+    world.after(this.#disk.latencyMs(0, this.#process), () => {
       if (!isFailing) medium.completeFlush(mark);
       const at = { url: this.url, offset: 0, lengthBytes: 0 };
       this.#complete(() => (isFailing ? done.reject(injectedError("FLUSH", at)) : done.resolve()));

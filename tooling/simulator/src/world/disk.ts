@@ -5,10 +5,11 @@
  * process submitted before it was paused or killed is out of its hands: it may land at once, much later, in pieces, or
  * (of a killed process) never. Nothing a process does or suffers takes a submitted write back.
  */
+import { BLOCK_BYTES } from "@holdfast/environment";
 import { equalBytes } from "@holdfast/wire-format";
 import { SimulatedDevice } from "./device.ts";
 import { JudgedLandings, type LandingJudge } from "./landings.ts";
-import { Medium, SECTOR_BYTES } from "./medium.ts";
+import { Medium, SECTOR_BYTES, type Tearing } from "./medium.ts";
 import type { SimulatedProcess } from "./process.ts";
 import type { RandomStream } from "./random-stream.ts";
 import type { SimulatedEvent } from "./event-queue.ts";
@@ -21,6 +22,10 @@ export interface DiskOptions {
   /** Latency of a request in milliseconds: uniform in this range, plus transfer time. */
   readonly latencyMinMs?: number;
   readonly latencyMaxMs?: number;
+  /** False: whatever has completed survives a loss of power. Default true. */
+  readonly isCacheVolatile?: boolean;
+  /** Where writes that are cut short may be cut. Default between sectors. */
+  readonly tearing?: Tearing;
 }
 
 /** Probabilities, 0 … 1, that a request fails with an I/O error. */
@@ -29,6 +34,9 @@ export interface DiskErrors {
   readonly write: number;
   readonly flush: number;
 }
+
+/** Sees what a read is about to return, and may change it. */
+export type ReadFilter = (offset: number, into: Uint8Array) => void;
 
 interface Submission {
   readonly write: PendingWrite;
@@ -53,11 +61,17 @@ export class SimulatedDisk {
   readonly #random: RandomStream;
   readonly #latencyMinMs: number;
   readonly #latencyMaxMs: number;
+  readonly #isCacheVolatile: boolean;
+  readonly #tearing: Tearing;
   readonly #inFlight = new Map<SimulatedProcess, Set<Submission>>();
   readonly #holds = new Map<SimulatedProcess, number>();
   readonly #traps: WriteTraps = new WriteTraps();
+  readonly #pathErrors = new Map<SimulatedProcess, DiskErrors>();
+  readonly #pathStalls = new Map<SimulatedProcess, number>();
+  readonly #readFilters = new Set<ReadFilter>();
   #errors: DiskErrors = NO_ERRORS;
   #stallUntilMs = 0;
+  #lastStallMs = 0;
 
   constructor(world: SimulatedWorld, options: DiskOptions) {
     this.world = world;
@@ -65,6 +79,8 @@ export class SimulatedDisk {
     this.#random = world.random("disk");
     this.#latencyMinMs = options.latencyMinMs ?? 0.03;
     this.#latencyMaxMs = options.latencyMaxMs ?? 0.4;
+    this.#isCacheVolatile = options.isCacheVolatile ?? true;
+    this.#tearing = options.tearing ?? "sectors";
   }
 
   /** The disk as one process sees it. */
@@ -81,15 +97,32 @@ export class SimulatedDisk {
     this.landings.setJudge(judge);
   }
 
-  /** Makes requests fail from now on. */
-  setErrors(errors: Partial<DiskErrors>): void {
-    this.#errors = { ...NO_ERRORS, ...errors };
+  /** Makes requests fail from now on: everybody's, or those of one process. */
+  setErrors(errors: Partial<DiskErrors>, process?: SimulatedProcess): void {
+    const probabilities = { ...NO_ERRORS, ...errors };
+    if (process === undefined) this.#errors = probabilities;
+    else this.#pathErrors.set(process, probabilities);
   }
 
-  /** Nothing lands and nothing is answered before this virtual time. */
-  stall(untilMs: number): void {
-    this.#stallUntilMs = untilMs;
-    this.world.note("", `the disk stalls until ${untilMs.toFixed(0)} ms`);
+  /** Nothing that is submitted from now on lands or is answered before this virtual time: everybody's, or one process's. */
+  stall(untilMs: number, process?: SimulatedProcess): void {
+    if (process === undefined) this.#stallUntilMs = untilMs;
+    else this.#pathStalls.set(process, untilMs);
+    this.#lastStallMs = Math.max(this.#lastStallMs, untilMs);
+    this.world.note(process?.name ?? "", `the disk stalls until ${untilMs.toFixed(0)} ms`);
+  }
+
+  /** When the last stall is over, virtual milliseconds: what was submitted meanwhile may wait so long, healed or not. */
+  get lastStallMs(): number {
+    return this.#lastStallMs;
+  }
+
+  /** Shows what reads return to a filter until the returned function is called. */
+  filterReads(filter: ReadFilter): () => void {
+    this.#readFilters.add(filter);
+    return () => {
+      this.#readFilters.delete(filter);
+    };
   }
 
   /** What a process writes lands only after this virtual time, in any order. */
@@ -103,9 +136,12 @@ export class SimulatedDisk {
     this.#traps.set(trap);
   }
 
-  /** Ends stalls, holds, traps and errors; what was held back keeps its time. */
+  /** Ends stalls, holds, traps, filters and errors; what was held back keeps its time. */
   heal(): void {
     this.#stallUntilMs = 0;
+    this.#pathStalls.clear();
+    this.#pathErrors.clear();
+    this.#readFilters.clear();
     this.#holds.clear();
     this.#traps.clear();
     this.#errors = NO_ERRORS;
@@ -125,7 +161,7 @@ export class SimulatedDisk {
       }
       submissions.clear();
     }
-    const pages = this.medium.losePower(this.#random);
+    const pages = this.medium.losePower(this.#random, this.#tearing);
     this.world.note("", `the disk loses power: ${pages} pages not flushed, ${lostCount} writes under way`);
   }
 
@@ -134,6 +170,11 @@ export class SimulatedDisk {
     let count = 0;
     for (const submissions of this.#inFlight.values()) count += submissions.size;
     return count;
+  }
+
+  /** True once nothing that a process wrote can land any more: it is dead, and none of its writes is under way. */
+  isGone(process: SimulatedProcess): boolean {
+    return process.isDead && (this.#inFlight.get(process)?.size ?? 0) === 0;
   }
 
   /** When the last of the writes under way lands, virtual milliseconds; now if there is none. */
@@ -156,20 +197,27 @@ export class SimulatedDisk {
     }
     const hold = Math.max(this.#holds.get(write.process) ?? 0, this.world.nowMs);
     const held = hold > this.world.nowMs ? hold + this.#random.range(0, 50) : hold;
-    this.#arm(write, held - this.world.nowMs + this.latencyMs(write.bytes.length));
+    this.#arm(write, held - this.world.nowMs + this.latencyMs(write.bytes.length, write.process));
   }
 
-  /** An injected error for one request, or undefined; for devices only. */
-  chanceOfError(operation: keyof DiskErrors): boolean {
-    const probability = this.#errors[operation];
+  /** Reads what the device shows; for devices only. */
+  read(offset: number, into: Uint8Array): void {
+    this.medium.read(offset, into);
+    for (const filter of this.#readFilters) filter(offset, into);
+  }
+
+  /** True if a request fails; for devices only. */
+  chanceOfError(operation: keyof DiskErrors, process: SimulatedProcess): boolean {
+    const probability = Math.max(this.#errors[operation], this.#pathErrors.get(process)?.[operation] ?? 0);
     return probability > 0 && this.#random.chance(probability);
   }
 
   /** How long one request takes from now, milliseconds; for devices only. */
-  latencyMs(lengthBytes: number): number {
+  latencyMs(lengthBytes: number, process: SimulatedProcess): number {
     const slow = this.#random.chance(SLOW_PROBABILITY) ? SLOW_FACTOR : 1;
     const base = this.#random.range(this.#latencyMinMs, this.#latencyMaxMs) * slow;
-    return Math.max(0, this.#stallUntilMs - this.world.nowMs) + base + lengthBytes / BYTES_PER_MS;
+    const stallUntilMs = Math.max(this.#stallUntilMs, this.#pathStalls.get(process) ?? 0);
+    return Math.max(0, stallUntilMs - this.world.nowMs) + base + lengthBytes / BYTES_PER_MS;
   }
 
   #arm(write: PendingWrite, delayMs: number, isSettled: boolean = false): void {
@@ -179,20 +227,41 @@ export class SimulatedDisk {
       isSettled,
       event: this.world.after(delayMs, () => {
         submissions?.delete(submission);
-        if (this.#traps.meet("landing", write)?.type === "torn") {
-          this.#tear(write);
-          return;
-        }
-        this.#land(write, write.offset, write.bytes);
-        write.landed();
+        this.#arrive(write);
       }),
     };
     submissions?.add(submission);
   }
 
+  /** A write has reached the device; a trap may decide what the device makes of it. */
+  #arrive(write: PendingWrite): void {
+    const { offset, bytes } = write;
+    const fate = this.#traps.meet("landing", write);
+    if (fate?.type === "torn") {
+      this.#tear(write);
+      return;
+    }
+    if (fate?.type === "lost" || fate?.type === "misdirected") {
+      this.medium.loseWrite(offset, bytes, this.#isDurable(write));
+      if (fate.type === "misdirected") this.medium.damageBlock(fate.toBlock, bytes.subarray(0, BLOCK_BYTES));
+      this.#judge(write, offset, bytes);
+    } else {
+      this.#land(write, offset, bytes);
+    }
+    write.landed();
+  }
+
+  #isDurable(write: PendingWrite): boolean {
+    return write.isDurable || !this.#isCacheVolatile;
+  }
+
   #land(write: PendingWrite, offset: number, bytes: Uint8Array): void {
     if (bytes.length === 0) return;
-    this.medium.write(offset, bytes, write.isDurable);
+    this.medium.write(offset, bytes, this.#isDurable(write));
+    this.#judge(write, offset, bytes);
+  }
+
+  #judge(write: PendingWrite, offset: number, bytes: Uint8Array): void {
     const complaint = this.landings.judge(write.process, offset, bytes, this.world.nowMs);
     if (complaint !== undefined) this.world.note(write.process.name, `a write is judged: ${complaint}`);
   }
@@ -211,6 +280,10 @@ export class SimulatedDisk {
     const { offset, bytes } = write;
     const present = new Uint8Array(bytes.length);
     this.medium.read(offset, present);
+    if (this.#tearing === "bytes" && bytes.length > 1) {
+      this.#land(write, offset, bytes.subarray(0, this.#random.between(1, bytes.length - 1)));
+      return;
+    }
     const [first = 0, ...others] = this.#random.shuffle(changedSectors(bytes, present));
     if (others.length === 0) {
       const end = first + this.#random.between(1, SECTOR_BYTES - 1);

@@ -4,6 +4,9 @@
  * Pages are never changed in place; a write makes new ones. So a flush can remember in O(dirty pages) what it has to
  * make durable, while later writes go on. A loss of power keeps, of each page that was not flushed, a random subset of
  * its sectors in their new state and the rest in their durable state.
+ *
+ * Damage is laid over a page: readers are shown it until the page is written again, while the judges go on reading what
+ * was truly written there.
  */
 import { BLOCK_BYTES } from "@holdfast/environment";
 import type { RandomStream } from "./random-stream.ts";
@@ -14,6 +17,10 @@ export const SECTOR_BYTES = 512;
 interface Page {
   visible: Uint8Array;
   durable: Uint8Array;
+  /** What readers are shown instead of `visible`, if the page is damaged. */
+  damaged: Uint8Array | undefined;
+  /** What `visible` was before the newest write. */
+  former: Uint8Array | undefined;
   /** Rises with each write to the page. */
   version: number;
   /** The version that `durable` shows at least. */
@@ -25,6 +32,12 @@ export interface FlushMark {
   readonly pages: readonly { readonly page: Page; readonly bytes: Uint8Array; readonly version: number }[];
   readonly generation: number;
 }
+
+/** How a loss of power tears pages. */
+export type Tearing = "sectors" | "bytes";
+
+/** The content of a device at one moment. */
+export type MediumImage = ReadonlyMap<number, Uint8Array>;
 
 const ZEROS = new Uint8Array(BLOCK_BYTES);
 
@@ -39,16 +52,58 @@ export class Medium {
     return this.#dirty.size;
   }
 
-  /** Fills `into` with what the device shows now. */
+  /** Fills `into` with what the device shows now, damage included. */
   read(offset: number, into: Uint8Array): void {
-    let done = 0;
-    while (done < into.length) {
-      const at = (offset + done) % BLOCK_BYTES;
-      const count = Math.min(BLOCK_BYTES - at, into.length - done);
-      const bytes = this.#pages.get(Math.floor((offset + done) / BLOCK_BYTES))?.visible ?? ZEROS;
-      into.set(count === BLOCK_BYTES ? bytes : bytes.subarray(at, at + count), done);
-      done += count;
+    this.#read(offset, into, shown);
+  }
+
+  /** Fills `into` with what was written, whatever became of it. For judges. */
+  readTruth(offset: number, into: Uint8Array): void {
+    this.#read(offset, into, written);
+  }
+
+  /** What one block held before it was last written; undefined if it was written once at most. */
+  formerBlock(block: number): Uint8Array | undefined {
+    return this.#pages.get(block)?.former;
+  }
+
+  /** Shows other bytes in place of a block, until the block is written again. */
+  damageBlock(block: number, bytes: Uint8Array): void {
+    this.#page(block).damaged = bytes.slice();
+  }
+
+  /** True while readers of a block are not shown what was written there. */
+  isDamaged(block: number): boolean {
+    return this.#pages.get(block)?.damaged !== undefined;
+  }
+
+  /** Takes a write and goes on showing what stood there before. */
+  loseWrite(offset: number, bytes: Uint8Array, isDurable: boolean): void {
+    const first = Math.floor(offset / BLOCK_BYTES);
+    const last = Math.floor((offset + bytes.length - 1) / BLOCK_BYTES);
+    const before: Uint8Array[] = [];
+    for (let block = first; block <= last; block++) before.push(shown(this.#page(block)));
+    this.write(offset, bytes, isDurable);
+    before.forEach((content, index) => this.damageBlock(first + index, content));
+  }
+
+  /** The content now. */
+  image(): MediumImage {
+    return new Map([...this.#pages].map(([number, page]) => [number, shown(page)]));
+  }
+
+  /** Goes back to an earlier content, all of it durable. */
+  restore(image: MediumImage): void {
+    for (const [number, page] of this.#pages) {
+      const bytes = image.get(number) ?? ZEROS;
+      page.visible = bytes;
+      page.durable = bytes;
+      page.damaged = undefined;
+      page.version += 1;
+      page.durableVersion = page.version;
     }
+    this.#dirty.clear();
+    this.#generation += 1;
   }
 
   /** Lands bytes in the cache or, if durable, on the medium. */
@@ -85,12 +140,12 @@ export class Medium {
   }
 
   /** Loses power: of what was not flushed, each sector survives or not. Returns how many pages were at stake. */
-  losePower(random: RandomStream): number {
+  losePower(random: RandomStream, tearing: Tearing = "sectors"): number {
     const count = this.#dirty.size;
     for (const page of this.#dirty) {
       const fate = random.between(0, 2);
       if (fate === 0) page.visible = page.durable;
-      if (fate === 1) page.visible = torn(page, random);
+      if (fate === 1) page.visible = tearing === "sectors" ? torn(page, random) : cutOff(page, random);
       page.durable = page.visible;
       page.durableVersion = page.version;
     }
@@ -99,15 +154,41 @@ export class Medium {
     return count;
   }
 
-  #writePage(number: number, at: number, bytes: Uint8Array, isDurable: boolean): void {
-    let page = this.#pages.get(number);
-    if (page === undefined) {
-      page = { visible: ZEROS, durable: ZEROS, version: 0, durableVersion: 0 };
-      this.#pages.set(number, page);
+  #read(offset: number, into: Uint8Array, contentOf: (page: Page) => Uint8Array): void {
+    let done = 0;
+    while (done < into.length) {
+      const at = (offset + done) % BLOCK_BYTES;
+      const count = Math.min(BLOCK_BYTES - at, into.length - done);
+      const page = this.#pages.get(Math.floor((offset + done) / BLOCK_BYTES));
+      const bytes = page === undefined ? ZEROS : contentOf(page);
+      into.set(count === BLOCK_BYTES ? bytes : bytes.subarray(at, at + count), done);
+      done += count;
     }
+  }
+
+  #page(number: number): Page {
+    const known = this.#pages.get(number);
+    if (known !== undefined) return known;
+    const page: Page = {
+      visible: ZEROS,
+      durable: ZEROS,
+      damaged: undefined,
+      former: undefined,
+      version: 0,
+      durableVersion: 0,
+    };
+    this.#pages.set(number, page);
+    return page;
+  }
+
+  #writePage(number: number, at: number, bytes: Uint8Array, isDurable: boolean): void {
+    const page = this.#page(number);
     const isWhole = bytes.length === BLOCK_BYTES;
     const next = isWhole ? bytes.slice() : page.visible.slice();
     if (!isWhole) next.set(bytes, at);
+    if (isWhole) page.damaged = undefined;
+    else page.damaged?.set(bytes, at);
+    if (page.version > 0) page.former = page.visible;
     page.visible = next;
     page.version += 1;
     if (isDurable) {
@@ -127,4 +208,20 @@ function torn(page: Page, random: RandomStream): Uint8Array {
     if (random.chance(0.5)) mixed.set(page.visible.subarray(at, at + SECTOR_BYTES), at);
   }
   return mixed;
+}
+
+/** The new bytes up to somewhere, the durable ones behind. */
+function cutOff(page: Page, random: RandomStream): Uint8Array {
+  const mixed = page.durable.slice();
+  const end = random.between(1, BLOCK_BYTES - 1);
+  mixed.set(page.visible.subarray(0, end));
+  return mixed;
+}
+
+function shown(page: Page): Uint8Array {
+  return page.damaged ?? page.visible;
+}
+
+function written(page: Page): Uint8Array {
+  return page.visible;
 }

@@ -108,6 +108,19 @@ export class SimulatedNetwork {
     return count;
   }
 
+  /** All streams between two hosts die without a word: both ends believe in them for ten seconds; returns how many. */
+  forsake(one: string, other: string): number {
+    let count = 0;
+    for (const stream of this.#streams) {
+      const ends = [stream.host, stream.peerHost];
+      if (!ends.includes(one) || !ends.includes(other)) continue;
+      stream.forsake();
+      count += 1;
+    }
+    this.world.note("", `${count} ends of streams between ${one} and ${other} are half-open`);
+    return count;
+  }
+
   /** True if bytes get from one host to another now. */
   isOpen(from: string, to: string): boolean {
     return this.#blocked.size === 0 || !this.#blocked.has(linkName(from, to));

@@ -1,10 +1,20 @@
 /*
  * All ports of one simulated process, in one hand.
  */
-import type { BlockDevice, Clock, Cryptography, Logger, Random, Transport } from "@holdfast/environment";
+import type {
+  BlockDevice,
+  Clock,
+  Cryptography,
+  FenceAgent,
+  Logger,
+  Processes,
+  Random,
+  Transport,
+} from "@holdfast/environment";
 import { SimulatedClock } from "./clock.ts";
 import { SIMULATED_CRYPTOGRAPHY } from "./cryptography.ts";
 import type { SimulatedDisk } from "./disk.ts";
+import { SimulatedFenceAgent, SimulatedProcesses } from "./fence.ts";
 import type { SimulatedNetwork } from "./network.ts";
 import type { SimulatedProcess } from "./process.ts";
 import { SimulatedTransport } from "./transport.ts";
@@ -17,6 +27,8 @@ export interface SimulatedPorts {
   readonly device: BlockDevice;
   readonly cryptography: Cryptography;
   readonly log: Logger;
+  readonly processes: Processes;
+  readonly fenceAgent: FenceAgent;
 }
 
 /** One line of a simulated process's log. */
@@ -40,6 +52,8 @@ export function portsOf(
     transport: new SimulatedTransport(world.network, process),
     device: world.disk.open(process),
     cryptography: SIMULATED_CRYPTOGRAPHY,
+    processes: new SimulatedProcesses(process, world.disk),
+    fenceAgent: new SimulatedFenceAgent(process, world.disk),
     log: {
       debug: logAt("debug"),
       info: logAt("info"),
@@ -51,7 +65,7 @@ export function portsOf(
   function logAt(level: LogLine["level"]): (facts: object, message: string) => void {
     return (facts, message) => {
       const { nowMs } = process.world;
-      if (level !== "debug") process.world.note(process.name, `${level}: ${message} ${describeFacts(facts)}`);
+      process.world.note(process.name, () => `${level}: ${message} ${describeFacts(facts)}`);
       onLog?.({ timeMs: nowMs, process: process.name, level, facts, message });
     };
   }

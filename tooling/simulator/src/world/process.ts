@@ -38,6 +38,13 @@ export class SimulatedProcess {
   readonly tie: number;
   /** Who it says it is on the volume; set by whoever knows, read by device judges. */
   rid: bigint | undefined;
+  /** So far its wall clock was made to jump, milliseconds. */
+  wallJumpMs = 0;
+  /** So long its monotonic clock was stopped together with it, milliseconds: nothing in it can tell. */
+  hiddenMs = 0;
+  /** When the last such stop ended, virtual milliseconds; long ago if there was none. */
+  lastHiddenMs: number = Number.NEGATIVE_INFINITY;
+  #hiddenSinceMs: number | undefined;
   #state: ProcessState = "running";
   #parked: SimulatedEvent[] = [];
   readonly #listeners: StateListener[] = [];
@@ -79,10 +86,15 @@ export class SimulatedProcess {
     }
   }
 
-  /** Stops it as SIGSTOP does: nothing runs, everything that arrives waits. */
-  pause(): void {
+  /**
+   * Stops it as SIGSTOP does: nothing runs, everything that arrives waits.
+   *
+   * @param isHidden - True: its monotonic clock stops as well, as when a hypervisor stops the whole machine.
+   */
+  pause(isHidden: boolean = false): void {
     if (this.#state !== "running") return;
     this.#state = "paused";
+    if (isHidden) this.#hiddenSinceMs = this.world.nowMs;
     this.#tell("paused", {});
   }
 
@@ -90,6 +102,11 @@ export class SimulatedProcess {
   resume(): void {
     if (this.#state !== "paused") return;
     this.#state = "running";
+    if (this.#hiddenSinceMs !== undefined) {
+      this.hiddenMs += this.world.nowMs - this.#hiddenSinceMs;
+      this.#hiddenSinceMs = undefined;
+      this.lastHiddenMs = this.world.nowMs;
+    }
     const parked = this.#parked;
     this.#parked = [];
     for (const event of parked) {

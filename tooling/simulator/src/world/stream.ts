@@ -48,6 +48,8 @@ export class SimulatedStream implements ByteStream {
   #isOver = false;
   #isFull = false;
   #isDestroyed = false;
+  /** True: nothing that is sent arrives any more, and nobody is told. */
+  #isForsaken = false;
   #heldCount = 0;
   #ending: { readonly error: Error | undefined } | undefined;
 
@@ -121,6 +123,15 @@ export class SimulatedStream implements ByteStream {
     );
   }
 
+  /** The connection dies without a word: this end believes in it until its operating system gives it up. */
+  forsake(): void {
+    if (this.#isOver || this.#isForsaken) return;
+    this.#isForsaken = true;
+    this.#network.world.after(HALF_OPEN_MS, () =>
+      this.#process.deliver("message", () => this.#finish(new Error("the peer does not answer"))),
+    );
+  }
+
   /** Bytes or the end of the stream get to the other side. */
   #send(): void {
     const { world } = this.#network;
@@ -132,6 +143,10 @@ export class SimulatedStream implements ByteStream {
   readonly #arrive = (): void => {
     const other = this.#other;
     if (other === undefined || this.#isOver) return;
+    if (this.#isForsaken) {
+      this.#outgoingBytes -= this.#outgoing.shift()?.length ?? 0;
+      return;
+    }
     if (!this.#network.isOpen(this.host, this.peerHost)) {
       this.#heldCount += 1;
       this.#network.whenOpened(this.#release);
@@ -209,6 +224,7 @@ export class SimulatedStream implements ByteStream {
     const other = this.#other;
     if (this.#isOver || other === undefined) return;
     this.#isOver = true;
+    if (this.#isForsaken) return;
     const kept = this.#network.random.between(0, this.#outgoing.length);
     const chunks = this.#outgoing.splice(0).slice(0, kept);
     this.#outgoingBytes = 0;

@@ -4,7 +4,7 @@
  * Two runs of one seed have one hash; a difference means that something reached the world that no port handed in.
  */
 
-/** Events kept in words. */
+/** Events kept in words, unless somebody wants more. */
 const RING_EVENTS = 256;
 
 /** One event in words. */
@@ -16,14 +16,25 @@ export interface TraceLine {
   readonly what: string;
 }
 
+interface Note {
+  readonly timeMs: number;
+  readonly process: string;
+  readonly what: string | (() => string);
+}
+
 /** A rolling hash of what happened, and its tail. */
 export class Trace {
-  readonly #ring: (TraceLine | undefined)[] = Array.from<undefined>({ length: RING_EVENTS });
+  readonly #ring: Note[] = [];
+  readonly #linesMax: number;
   readonly #float = new Float64Array(1);
   readonly #words = new Uint32Array(this.#float.buffer);
   #low = 0x811c9dc5;
   #high = 0x2545f491;
   #noted = 0;
+
+  constructor(linesMax: number = RING_EVENTS) {
+    this.#linesMax = linesMax;
+  }
 
   /** Mixes one event's time and number into the hash. */
   event(timeMs: number, number: number): void {
@@ -49,20 +60,20 @@ export class Trace {
   }
 
   /** Remembers an event in words: a fault, a line of a log. */
-  note(timeMs: number, process: string, what: string): void {
-    this.#ring[this.#noted % RING_EVENTS] = { timeMs, process, what };
+  note(timeMs: number, process: string, what: string | (() => string)): void {
+    this.#ring[this.#noted % this.#linesMax] = { timeMs, process, what };
     this.#noted += 1;
-    this.mix(what.length);
+    this.mix(process.length);
   }
 
   /** The last events in words, oldest first. */
   tail(): TraceLine[] {
-    const lines: TraceLine[] = [];
-    for (let at = Math.max(0, this.#noted - RING_EVENTS); at < this.#noted; at++) {
-      const line = this.#ring[at % RING_EVENTS];
-      if (line !== undefined) lines.push(line);
-    }
-    return lines;
+    const start = this.#noted > this.#linesMax ? this.#noted % this.#linesMax : 0;
+    return [...this.#ring.slice(start), ...this.#ring.slice(0, start)].map(({ timeMs, process, what }) => ({
+      timeMs,
+      process,
+      what: typeof what === "string" ? what : what(),
+    }));
   }
 
   /** The hash so far: 16 hexadecimal digits. */

@@ -27,7 +27,13 @@ export interface WorldOptions {
   readonly seed: bigint;
   /** False: real clocks and timers stay usable while events run. Default true. */
   readonly isTripwireArmed?: boolean;
+  /** Clocks run so much faster or slower than the world, at most; default 200, as bad as real ones are. */
+  readonly driftPpmMax?: number;
+  /** Lines of the trace that are kept; default 256. */
+  readonly traceLinesMax?: number;
 }
+
+const DRIFT_PPM_MAX = 200;
 
 /** When {@link SimulatedWorld.run} comes back. */
 export interface RunOptions {
@@ -51,9 +57,13 @@ const BATCH_EVENTS = 8192;
 /** A deterministic world. */
 export class SimulatedWorld {
   readonly seed: bigint;
-  readonly trace: Trace = new Trace();
+  readonly trace: Trace;
+  /** Bounds of the drift of every clock, parts per million. */
+  readonly driftPpmMax: number;
   /** What nobody handled, in order. */
   readonly failures: Failure[] = [];
+  /** Every process that was ever started, by its number. */
+  readonly processes: SimulatedProcess[] = [];
   readonly #queue = new EventQueue();
   readonly #root: RandomStream;
   readonly #ties: RandomStream;
@@ -61,12 +71,13 @@ export class SimulatedWorld {
   #nowMs = 0;
   #armedCount = 0;
   #eventCount = 0;
-  #processCount = 0;
   #current: SimulatedProcess | undefined;
   #isRunning = false;
 
   constructor(options: WorldOptions) {
     this.seed = BigInt.asUintN(64, options.seed);
+    this.driftPpmMax = options.driftPpmMax ?? DRIFT_PPM_MAX;
+    this.trace = new Trace(options.traceLinesMax);
     this.#root = new RandomStream(this.seed, "world");
     this.#ties = this.random("ties");
     this.#isTripwireArmed = options.isTripwireArmed ?? true;
@@ -94,8 +105,8 @@ export class SimulatedWorld {
 
   /** Starts a process on a host. */
   startProcess(host: string): SimulatedProcess {
-    this.#processCount += 1;
-    const process = new SimulatedProcess(this, { host, number: this.#processCount });
+    const process = new SimulatedProcess(this, { host, number: this.processes.length + 1 });
+    this.processes.push(process);
     this.note(process.name, "starts");
     return process;
   }
@@ -146,8 +157,8 @@ export class SimulatedWorld {
     this.#queue.cancel(event);
   }
 
-  /** Notes an event in words. */
-  note(process: string, what: string): void {
+  /** Notes an event in words; a function is asked for them only if somebody reads them. */
+  note(process: string, what: string | (() => string)): void {
     this.trace.note(this.#nowMs, process, what);
   }
 

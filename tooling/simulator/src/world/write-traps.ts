@@ -24,7 +24,11 @@ export type WriteFate =
   /** Of a write that was submitted: it lands so many milliseconds later, whatever becomes of its process. */
   | { readonly type: "late"; readonly delayMs: number }
   /** Of a write that lands: some of its sectors do, and nobody is told. */
-  | { readonly type: "torn" };
+  | { readonly type: "torn" }
+  /** Of a write that lands: it is acknowledged, and the device goes on showing what stood there. */
+  | { readonly type: "lost" }
+  /** As `lost`, and another place shows it instead. */
+  | { readonly type: "misdirected"; readonly toBlock: number };
 
 /** When a trap looks at writes. */
 export type TrapMoment = "submitted" | "landing";

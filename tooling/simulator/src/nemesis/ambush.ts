@@ -1,26 +1,12 @@
 /*
  * Faults that lie in wait for one write: see write-traps.ts.
  */
-import type { SimulatedDisk } from "../world/disk.ts";
+import type { Fault } from "../plan/draw-faults.ts";
+import type { Host } from "../scenario/fleet.ts";
+import { kindOf, WRITE_KINDS, type WriteKind } from "../scenario/write-kinds.ts";
 import type { RandomStream } from "../world/random-stream.ts";
-import type { SimulatedWorld } from "../world/world.ts";
 import type { PendingWrite, WriteFate } from "../world/write-traps.ts";
-import type { Counters } from "./counters.ts";
-import type { Fault } from "./fault-plan.ts";
-import type { Fleet, Host } from "./fleet.ts";
-import { kindOf, WRITE_KINDS, type WriteKind } from "./write-kinds.ts";
-
-/** What an ambush works with. */
-export interface AmbushOptions {
-  readonly world: SimulatedWorld;
-  readonly disk: SimulatedDisk;
-  readonly fleet: Fleet;
-  readonly random: RandomStream;
-  readonly counters: Counters;
-  /** Everybody and the disk lose power; the members come back after at most so many milliseconds. */
-  readonly losePower: (lastsMs: number) => void;
-  readonly undoAfter: (ms: number, undo: () => void) => void;
-}
+import type { Field } from "./field.ts";
 
 /** A fault that waits for a write of some kind. */
 export interface WaitingFault extends Fault {
@@ -60,15 +46,18 @@ const TORN: WriteFate = { type: "torn" };
 
 /** Sets traps for writes. */
 export class Ambush {
-  readonly #options: AmbushOptions;
+  readonly #field: Field;
+  readonly #random: RandomStream;
 
-  constructor(options: AmbushOptions) {
-    this.#options = options;
+  /** @param random - Chance of the fault that sets them. */
+  constructor(field: Field, random: RandomStream) {
+    this.#field = field;
+    this.#random = random;
   }
 
   /** The next claim of a term lands when the term is somebody else's. */
   delayClaim(): void {
-    const delayMs = this.#options.random.range(CLAIM_DELAY_MIN_MS, CLAIM_DELAY_MAX_MS);
+    const delayMs = this.#random.range(CLAIM_DELAY_MIN_MS, CLAIM_DELAY_MAX_MS);
     this.#wait("submitted", NEXT_CLAIM, () => ({ type: "late", delayMs }));
   }
 
@@ -110,7 +99,7 @@ export class Ambush {
         break;
       case "power-loss-at-write":
         this.#wait("landing", wanted, () => {
-          this.#options.losePower(lastsMs);
+          this.#field.losePower(lastsMs);
           return TORN;
         });
     }
@@ -123,7 +112,7 @@ export class Ambush {
     spring: (host: Host, write: PendingWrite) => WriteFate | undefined,
   ): void {
     let toSkip = skippedCount;
-    const { disk, fleet, world, counters } = this.#options;
+    const { disk, fleet, world, counters } = this.#field;
     const deviceBytes = Number(disk.sizeBytes);
     disk.setTrap({
       moment,
@@ -131,7 +120,7 @@ export class Ambush {
         if (kindOf(write.bytes, write.offset, deviceBytes) !== kind) return undefined;
         toSkip -= 1;
         if (toSkip >= 0) return undefined;
-        const host = fleet.hosts.find(({ process }) => process === write.process);
+        const host = fleet.everybody.find(({ process }) => process === write.process);
         const fate = host === undefined ? undefined : spring(host, write);
         if (fate === undefined) return undefined;
         world.note(write.process.name, `springs a trap with a ${kind} ${moment}, which is ${fate.type}`);
@@ -147,21 +136,20 @@ export class Ambush {
   }
 
   #kill(host: Host, isSilent: boolean): void {
-    const restartMs = this.#options.random.range(RESTART_MIN_MS, RESTART_MAX_MS);
-    this.#options.fleet.kill(host, { isSilent, restartMs });
+    const restartMs = this.#random.range(RESTART_MIN_MS, RESTART_MAX_MS);
+    this.#field.fleet.kill(host, { isSilent, restartMs });
   }
 
   /** Stops a process; its write lands meanwhile, and it learns of it first of all when it goes on. */
   #pause({ process }: Host, lastsMs: number): WriteFate {
-    const { random, undoAfter } = this.#options;
     const pauseMs = Math.min(PAUSE_MAX_MS, PAUSE_MIN_MS + lastsMs);
     this.#soon(() => process?.pause());
-    undoAfter(pauseMs, () => process?.resume());
-    return { type: "late", delayMs: pauseMs * random.range(0.3, 0.95) };
+    this.#field.later(pauseMs, () => process?.resume());
+    return { type: "late", delayMs: pauseMs * this.#random.range(0.3, 0.95) };
   }
 
   /** After what the process does in this instant: it may be in the middle of it. */
   #soon(action: () => void): void {
-    this.#options.world.after(0, action);
+    this.#field.world.after(0, action);
   }
 }
