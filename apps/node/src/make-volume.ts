@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import {
   createVolumeFile,
   detectForeignSignature,
+  isNbdUrl,
   openBlockDevice,
   type OpenedBlockDevice,
 } from "@holdfast/block-device";
@@ -146,6 +147,7 @@ async function volumeOn(device: OpenedBlockDevice): Promise<string | undefined> 
 
 async function placeAt(url: string): Promise<Place> {
   if (url.startsWith("memory:")) return { type: "memory" };
+  if (isNbdUrl(url)) return { type: "device" };
   try {
     const facts = await stat(pathOf(url), { bigint: true });
     // What is neither a file nor a device is refused, with a good message, when it is opened.

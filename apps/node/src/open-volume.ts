@@ -108,7 +108,8 @@ export class Volume implements AsyncDisposable {
 /**
  * Opens a volume and resolves once this process is a member of it.
  *
- * @param url - `file:PATH`, a plain path of a file or block device, or `memory:NAME?size=64M`.
+ * @param url - `file:PATH`, a plain path of a file or block device, `nbd://HOST:PORT/EXPORT` and its kin, or
+ * `memory:NAME?size=64M`.
  * @example
  * await using volume = await openVolume("/dev/vdb");
  * const users = await volume.dataset();
@@ -120,7 +121,10 @@ export async function openVolume(url: string, options: OpenVolumeOptions = {}): 
   const { listen = DEFAULT_LISTEN_ADDRESS, fsid, timing, signal, onLost } = options;
   const log = options.log ?? SILENT_LOGGER;
   if (listen !== false) checkListenAddress(listen);
-  const device = await openBlockDevice(url);
+  const device = await openBlockDevice(url, {
+    ...(options.log === undefined ? {} : { log: options.log }),
+    ...(signal === undefined ? {} : { signal }),
+  });
   try {
     // Whoever reads the volume may join it, through TLS too: its key is the key of the connections.
     const { superBlock } = await readSuper(device, VOLUME_FORMAT_HASH, fsid);

@@ -45,7 +45,7 @@ export function requestError(
 export function checkRequest(
   target: RequestTarget,
   isClosed: boolean,
-  verb: "read" | "write" | "flush",
+  verb: string,
   offsetBytes: bigint,
   lengthBytes: number,
 ): void {

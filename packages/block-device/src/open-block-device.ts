@@ -10,6 +10,8 @@ import { openError, reasonOf, systemCode } from "./device-request.ts";
 import { FileDevice } from "./file-device.ts";
 import { closeDescriptor, openDescriptor, readWhole } from "./file-handle.ts";
 import { openMemoryDevice } from "./memory-device.ts";
+import { isNbdUrl } from "./nbd/nbd-url.ts";
+import { openNbdDevice } from "./nbd/open-nbd-device.ts";
 import type { OpenedBlockDevice, OpenOptions } from "./opened-block-device.ts";
 import { diskFacts, isLocalFile } from "./system-facts.ts";
 
@@ -27,7 +29,8 @@ function sharedPool(): AlignedPool {
 }
 
 /**
- * Opens a device: `file:PATH`, `file:///PATH` or a plain path, of a file or a block device; or `memory:NAME?size=64M`.
+ * Opens a device: `file:PATH`, `file:///PATH` or a plain path, of a file or a block device; `nbd://HOST:PORT/EXPORT` and
+ * its kin, an export of an NBD server; or `memory:NAME?size=64M`.
  *
  * Nothing is created and nothing grows: a file comes from {@link createVolumeFile}. Whole sectors at its end count.
  *
@@ -36,6 +39,7 @@ function sharedPool(): AlignedPool {
  */
 export async function openBlockDevice(url: string, options: OpenOptions = {}): Promise<OpenedBlockDevice> {
   if (url.startsWith("memory:")) return openMemoryDevice(url);
+  if (isNbdUrl(url)) return openNbdDevice(url, { ...options.nbd, ...options });
   const path = pathOf(url);
   try {
     return await openPath(url, path, options);

@@ -1,4 +1,5 @@
-import type { BlockDevice } from "@holdfast/environment";
+import type { BlockDevice, Logger } from "@holdfast/environment";
+import type { NbdLimits } from "./nbd/nbd-device.ts";
 
 /** How to open a device. */
 export interface OpenOptions {
@@ -9,6 +10,12 @@ export interface OpenOptions {
    * protected from both while it is open. Files and memory have no such guard and ignore it. Default false.
    */
   readonly isExclusive?: boolean;
+  /** Time limits of an NBD device; other devices have none. */
+  readonly nbd?: NbdLimits;
+  /** Told when an NBD device loses its server or finds it again; silent by default. */
+  readonly log?: Logger;
+  /** Gives up connecting to an NBD server. */
+  readonly signal?: AbortSignal;
 }
 
 /** A block device of this package: the port, and what an operator may want to know. */

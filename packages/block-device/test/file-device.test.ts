@@ -68,7 +68,7 @@ describe("opening", () => {
   });
 
   test("a URL of a kind without a driver is refused, not taken for a path", async () => {
-    await expect(openBlockDevice("nbd://127.0.0.1/export")).rejects.toMatchObject({
+    await expect(openBlockDevice("iscsi://127.0.0.1/export")).rejects.toMatchObject({
       code: "ERR_HOLDFAST_DEVICE_OPEN",
       message: expect.stringContaining("no driver") as unknown,
     });
