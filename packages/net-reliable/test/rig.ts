@@ -39,6 +39,7 @@ export interface Asked {
   readonly command: number;
   readonly body: string;
   readonly respond: Respond;
+  readonly id: number;
 }
 
 /** A server that keeps what it is told; `isEcho`: answers at once with what it was asked. */
@@ -49,15 +50,19 @@ export class Server {
   readonly links: Map<ServerConnection, Link> = new Map();
   admission = 0;
   isEcho = true;
+  /** Answers at once, if it has an answer; else `isEcho` counts. */
+  answer: ((id: number, body: string) => string | undefined) | undefined = undefined;
 
   constructor(term: bigint, config: Partial<ServerMachineConfig> = {}) {
     this.machine = new ServerMachine(
       { identity, term, timing, cryptography, ...config },
       {
         admit: () => this.admission,
-        request: (rid, command, body, respond) => {
-          this.asked.push({ rid, command, body: text(body), respond });
-          if (this.isEcho) respond(0, body);
+        request: (rid, command, body, respond, id) => {
+          this.asked.push({ rid, command, body: text(body), respond, id });
+          const answer = this.answer?.(id, text(body));
+          if (answer !== undefined) respond(0, bytesOf(answer));
+          else if (this.isEcho) respond(0, body);
         },
         up: (rid) => this.log.push(`up ${rid}`),
         down: (rid) => this.log.push(`down ${rid}`),
@@ -90,8 +95,8 @@ export class Client {
     this.machine = new ClientMachine(
       { identity, rid, isVoter: false, timing, cryptography, ...config },
       {
-        request: (command, body, respond) => {
-          this.asked.push({ rid, command, body: text(body), respond });
+        request: (command, body, respond, id) => {
+          this.asked.push({ rid, command, body: text(body), respond, id });
           if (this.isEcho) respond(0, body);
         },
         output: () => {},
