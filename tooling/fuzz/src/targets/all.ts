@@ -2,9 +2,16 @@ import type { FuzzTarget } from "../target.ts";
 import { blockTargets } from "./blocks.ts";
 import { journalTargets } from "./journals.ts";
 import { segmentTargets } from "./segments.ts";
+import { sessionTargets } from "./sessions.ts";
 import { structTargets } from "./structs.ts";
 
 /** Every parser that takes bytes from a device or a peer. */
 export async function makeTargets(): Promise<readonly FuzzTarget[]> {
-  return [...(await blockTargets()), ...structTargets(), ...journalTargets(), ...(await segmentTargets())];
+  return [
+    ...(await blockTargets()),
+    ...structTargets(),
+    ...sessionTargets(),
+    ...journalTargets(),
+    ...(await segmentTargets()),
+  ];
 }

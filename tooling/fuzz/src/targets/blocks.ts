@@ -158,6 +158,16 @@ function firstRecord(state: Uint8Array): Uint8Array {
 }
 
 function superBlock(): Uint8Array {
-  const content = { formatVersion: 1, formatHash: 2n, fsid: FSID, blockCount: 1000n, termsMax: 64, votes: 2 };
+  const content = {
+    formatVersion: 1,
+    formatHash: 2n,
+    fsid: FSID,
+    blockCount: 1000n,
+    termsMax: 64,
+    votes: 2,
+    termBase: 0n,
+    generation: 1,
+    isRenewing: false,
+  };
   return SuperBlock.encode({ ...content, key: new Uint8Array(32).fill(3), label: "fuzz" });
 }

@@ -43,7 +43,7 @@ export function sampleState(): VolumeState {
     isResigned: false,
     metadataGrants: [extent],
     spares: [extent, { ...extent, start: 800n }],
-    orphans: [{ ...extent, owner: 5n, term: 2n }],
+    orphans: [{ ...extent, owner: 5n, term: 2n, isDrained: false }],
   };
 }
 
