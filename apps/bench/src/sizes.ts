@@ -39,6 +39,12 @@ export interface SegmentsSizes {
   readonly gets: number;
 }
 
+/** Work of the fail-over suite. */
+export interface FailoverSizes {
+  /** Faults of each kind. */
+  readonly runs: number;
+}
+
 /** Work of all suites. */
 export interface Sizes {
   /** Counted runs of each side of a row. */
@@ -47,6 +53,7 @@ export interface Sizes {
   readonly items: ItemsSizes;
   readonly locks: LocksSizes;
   readonly segments: SegmentsSizes;
+  readonly failover: FailoverSizes;
 }
 
 const MIB = 1024n * 1024n;
@@ -58,6 +65,7 @@ export const FULL_SIZES: Sizes = {
   items: { items: 200_000, batchItems: 1000, gets: 200_000, singlePuts: 2000, volumeBytes: 512n * MIB },
   locks: { cachedUses: 1_000_000, firstUses: 256, handovers: 200, volumeBytes: 256n * MIB },
   segments: { itemsPerSegment: 25_000, gets: 200_000 },
+  failover: { runs: 30 },
 };
 
 /** Enough to see a row move by half. */
@@ -67,4 +75,5 @@ export const QUICK_SIZES: Sizes = {
   items: { items: 50_000, batchItems: 1000, gets: 50_000, singlePuts: 500, volumeBytes: 256n * MIB },
   locks: { cachedUses: 300_000, firstUses: 256, handovers: 50, volumeBytes: 256n * MIB },
   segments: { itemsPerSegment: 25_000, gets: 50_000 },
+  failover: { runs: 3 },
 };

@@ -1,4 +1,5 @@
 import type { Row } from "./contest.ts";
+import { measureFailover } from "./failover/failover-suite.ts";
 import { measureItems } from "./items/items-suite.ts";
 import { measureLocks } from "./locks/locks-suite.ts";
 import { measureMessaging } from "./messaging/messaging-suite.ts";
@@ -6,15 +7,16 @@ import { measureSegments } from "./segments/segments-suite.ts";
 import type { Sizes } from "./sizes.ts";
 
 /** Names of the suites. */
-export type SuiteName = "messaging" | "locks" | "items" | "segments";
+export type SuiteName = "messaging" | "locks" | "items" | "segments" | "failover";
 
 /** Each suite by its name, in the order in which `all` runs them. */
 export const SUITES: Readonly<Record<SuiteName, (sizes: Sizes) => Promise<readonly Row[]>>> = {
   messaging: ({ messaging }) => measureMessaging(messaging),
   locks: ({ locks, runs }) => measureLocks(locks, runs),
   items: ({ items, runs }) => measureItems(items, runs),
+  failover: ({ failover }) => measureFailover(failover),
   segments: ({ segments, runs }) => measureSegments(segments, runs),
 };
 
 /** The names in order. */
-export const SUITE_NAMES: readonly SuiteName[] = ["messaging", "locks", "items", "segments"];
+export const SUITE_NAMES: readonly SuiteName[] = ["messaging", "locks", "items", "segments", "failover"];

@@ -1,0 +1,127 @@
+/*
+ * Three members in processes of their own, one of which serves; whoever fails is replaced before the next fault.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { Order } from "./member-process.ts";
+
+/** How long a member may take to answer before the measurement is given up. */
+const PATIENCE_MS = 60_000;
+
+/** Where a member runs and what it opens. */
+export interface Place {
+  readonly url: string;
+  readonly listen: string;
+  /** Words in front of its command. */
+  readonly prefix: readonly string[];
+}
+
+/** One member. */
+export class MemberProcess {
+  readonly place: Place;
+  readonly #child: ChildProcess;
+  readonly #endedEarly: Promise<never>;
+
+  private constructor(place: Place, child: ChildProcess) {
+    this.place = place;
+    this.#child = child;
+    this.#endedEarly = once(child, "exit").then(([code, signal]) => {
+      throw new Error(`a measured member ended early: ${signal ?? code}`);
+    });
+    // Most end when nobody asks them anything.
+    this.#endedEarly.catch(() => undefined);
+  }
+
+  /** Starts a member and resolves when it has joined. */
+  static async start(place: Place): Promise<MemberProcess> {
+    const path = fileURLToPath(new URL("../../dist/failover/member-process.js", import.meta.url));
+    const [command, ...words] = [...place.prefix, process.execPath, path, place.url, place.listen];
+    const child = spawn(command, words, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const member = new MemberProcess(place, child);
+    await member.#nextLine();
+    return member;
+  }
+
+  /** Gives an order and resolves with its answer. */
+  async ask<T>(order: Order): Promise<T> {
+    const answer = this.#nextLine();
+    this.#child.send(JSON.stringify(order));
+    // Both ends are this package's.
+    return JSON.parse(await answer) as T;
+  }
+
+  /** Sends a signal. */
+  signal(name: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
+    this.#child.kill(name);
+  }
+
+  /** Ends the process, whatever it does, and resolves when it has. */
+  async end(): Promise<void> {
+    this.signal("SIGCONT");
+    this.signal("SIGKILL");
+    await this.gone();
+  }
+
+  /** Resolves when the process has ended. */
+  async gone(): Promise<void> {
+    const { exitCode, signalCode } = this.#child;
+    if (exitCode === null && signalCode === null) await once(this.#child, "exit");
+  }
+
+  async #nextLine(): Promise<string> {
+    const answer = once(this.#child, "message", { signal: AbortSignal.timeout(PATIENCE_MS) });
+    const [line] = await Promise.race([answer, this.#endedEarly]);
+    return String(line);
+  }
+}
+
+/** What a member says of itself. */
+interface Report {
+  readonly isServing: boolean;
+  readonly isConnected: boolean;
+}
+
+/** The members. */
+export class Cluster {
+  #members: readonly MemberProcess[];
+
+  private constructor(members: readonly MemberProcess[]) {
+    this.#members = members;
+  }
+
+  /** Starts a member at each place, one after the other: the first one serves first. */
+  static async start(places: readonly Place[]): Promise<Cluster> {
+    const members: MemberProcess[] = [];
+    for (const place of places) members.push(await MemberProcess.start(place));
+    return new Cluster(members);
+  }
+
+  /** The member that serves, and the others, all of them connected. */
+  async roles(): Promise<{ readonly server: MemberProcess; readonly others: readonly MemberProcess[] }> {
+    for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += 20) {
+      const reports = await Promise.all(
+        this.#members.map((member) => member.ask<Report>({ kind: "report" })),
+      );
+      const serving = this.#members.filter((_, index) => reports[index]?.isServing);
+      const [server] = serving;
+      if (server !== undefined && serving.length === 1 && reports.every(({ isConnected }) => isConnected))
+        return { server, others: this.#members.filter((member) => member !== server) };
+      await sleep(20);
+    }
+    throw new Error("the members do not agree on a server");
+  }
+
+  /** Ends a member and starts another one in its place. */
+  async replace(old: MemberProcess): Promise<void> {
+    await old.end();
+    const fresh = await MemberProcess.start(old.place);
+    this.#members = this.#members.map((member) => (member === old ? fresh : member));
+  }
+
+  /** Ends all of them. */
+  async end(): Promise<void> {
+    await Promise.all(this.#members.map((member) => member.end()));
+  }
+}

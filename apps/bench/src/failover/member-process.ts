@@ -1,0 +1,138 @@
+/*
+ * A member that writes without pause when it is told to, and says when the first write after a fault was acknowledged.
+ *
+ * Three kinds of writes: under a lock it has cached; under a lock that nobody holds, which needs a server to grant it; and
+ * one under a lock that the member that served had taken.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Dataset, openVolume, type Volume } from "holdfast";
+import { say } from "../child.ts";
+
+/** What the parent asks for. */
+export type Order =
+  | { readonly kind: "report" }
+  /** Take the lock of a key, by writing it. */
+  | { readonly kind: "hold"; readonly key: string }
+  /** Begin to write. */
+  | { readonly kind: "write" }
+  /** A fault happened at this time: say how long each kind of write had to wait. */
+  | { readonly kind: "fault"; readonly atMs: number; readonly heldKey: string }
+  | { readonly kind: "close" };
+
+/** Milliseconds from the fault to the first acknowledgement of a write that began after it. */
+export interface Waits {
+  readonly cachedMs: number;
+  readonly grantedMs: number;
+  readonly heldMs: number;
+}
+
+/** Between two writes of one kind. */
+const PAUSE_MS = 2;
+
+/** Locks of one dataset: one for each first byte of a key. */
+const LOCKS = 256;
+
+const [url = "", listen = ""] = process.argv.slice(2);
+const volume = await openVolume(url, { listen });
+// Locks that nobody else asks for have names of this process.
+const datasets: Dataset[] = [];
+const main = await volume.dataset();
+let used = 0;
+
+/** Writes without pause, and what is known of their waits. */
+interface Load {
+  isOn: boolean;
+  faultMs: number;
+  cachedMs: number | undefined;
+  grantedMs: number | undefined;
+}
+let load: Load = idle();
+
+process.on("message", (message) => {
+  // The parent sends nothing but orders.
+  obey(JSON.parse(String(message)) as Order).then(
+    (answer) => say(JSON.stringify(answer)),
+    (error: unknown) => {
+      process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      process.exit(1);
+    },
+  );
+});
+// A parent that is gone needs no acknowledgements.
+process.on("disconnect", () => process.exit(0));
+say("ready");
+
+async function obey(order: Order): Promise<unknown> {
+  switch (order.kind) {
+    case "report": {
+      const { isServing, isConnected, rid } = volume.report();
+      return { isServing, isConnected, rid: rid.toString(16) };
+    }
+    case "hold":
+      await main.put(order.key, "held");
+      return {};
+    case "write":
+      await beginWriting();
+      return {};
+    case "fault":
+      return await waitsSince(order.atMs, order.heldKey);
+    case "close":
+      return await close(volume);
+  }
+}
+
+async function beginWriting(): Promise<void> {
+  if (used >= datasets.length * LOCKS)
+    datasets.push(await volume.createDataset(`locks-${volume.rid}-${datasets.length}`));
+  load = { ...idle(), isOn: true };
+  void keepWriting(load, "cachedMs", () => main.put(`cached ${volume.rid}`, "value"));
+  void keepWriting(load, "grantedMs", async () => {
+    if (used >= datasets.length * LOCKS) return;
+    const dataset = datasets[Math.floor(used / LOCKS)];
+    const key = Uint8Array.of(used % LOCKS);
+    used += 1;
+    await dataset?.put(key, "value");
+  });
+}
+
+async function keepWriting(
+  during: Load,
+  kind: "cachedMs" | "grantedMs",
+  write: () => Promise<void>,
+): Promise<void> {
+  while (during.isOn) {
+    const beganMs = now();
+    await write();
+    if (beganMs >= during.faultMs) during[kind] ??= now() - during.faultMs;
+    await sleep(PAUSE_MS);
+  }
+}
+
+async function waitsSince(atMs: number, heldKey: string): Promise<Waits> {
+  load.faultMs = atMs;
+  await main.put(heldKey, "value");
+  const heldMs = now() - atMs;
+  for (;;) {
+    const { cachedMs, grantedMs } = load;
+    if (cachedMs !== undefined && grantedMs !== undefined) {
+      load.isOn = false;
+      return { cachedMs, grantedMs, heldMs };
+    }
+    await sleep(PAUSE_MS);
+  }
+}
+
+function idle(): Load {
+  return { isOn: false, faultMs: Number.POSITIVE_INFINITY, cachedMs: undefined, grantedMs: undefined };
+}
+
+async function close(open: Volume): Promise<object> {
+  await open.close();
+  setImmediate(() => process.exit(0));
+  return {};
+}
+
+/** A time that all processes of this host share. */
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}
