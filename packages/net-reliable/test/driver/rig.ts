@@ -7,6 +7,7 @@ import {
   type ServerContact,
   type ServerSessions,
   type SessionIdentity,
+  type SessionLimits,
   startClientSession,
   startServerSessions,
 } from "../../src/index.ts";
@@ -53,7 +54,7 @@ export class World {
     return server;
   }
 
-  client(rid = 5n): TestClient {
+  client(rid = 5n, limits: Partial<SessionLimits> = {}): TestClient {
     const client = new TestClient();
     client.session = startClientSession(
       {
@@ -61,6 +62,7 @@ export class World {
         rid,
         isVoter: true,
         timing,
+        limits,
         findServer: () => Promise.resolve(this.serverAddress),
         handle: (_, command, body, respond) => {
           client.log.push(`asked ${command} ${text(body)}`);
