@@ -56,6 +56,11 @@ export class MetadataGrant {
     return [...this.#grants.extents()];
   }
 
+  /** True if a block is granted in this term, whatever its use. */
+  holds(block: bigint): boolean {
+    return this.#grants.has(block);
+  }
+
   /** What is granted and unused: what a server that leaves cleanly may hand over. */
   unused(): readonly Extent[] {
     return [...this.#available.extents()];

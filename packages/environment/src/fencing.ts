@@ -4,6 +4,7 @@
  * Neither is needed to go on without a silent member, only to use its blocks again. Silence is never an answer: both
  * ports say yes only when they know.
  */
+import type { Cancel } from "./ports.ts";
 
 /** A process as its host knows it, unlike every other process that ever ran there. */
 export interface ProcessIdentity {
@@ -59,8 +60,16 @@ export interface FenceAnswer {
   readonly detail: string;
 }
 
+/** An agent at work. */
+export interface Fence {
+  /** Resolves when the agent knows, or with a refusal when it does not within its time. Never rejects. */
+  readonly answer: Promise<FenceAnswer>;
+  /** Ends the agent; the answer is a refusal then. */
+  readonly cancel: Cancel;
+}
+
 /** Cuts members off from the volume. Asking again about the same member is harmless. */
 export interface FenceAgent {
-  /** Resolves when the agent knows, or with a refusal when it does not within its time. Never rejects. */
-  fence(target: FenceTarget, signal: AbortSignal): Promise<FenceAnswer>;
+  /** Begins to fence a member. */
+  fence(target: FenceTarget): Fence;
 }

@@ -6,7 +6,13 @@
  * cannot be run.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import type { FenceAgent, FenceAnswer, FenceTarget } from "@holdfast/environment";
+import {
+  deferred,
+  type Fence,
+  type FenceAgent,
+  type FenceAnswer,
+  type FenceTarget,
+} from "@holdfast/environment";
 
 /** An agent that takes longer is killed with all it started, and asked again later. */
 const AGENT_LIMIT_MS = 30_000;
@@ -20,50 +26,43 @@ const OUTPUT_LENGTH_MAX = 2048;
  * `fenced RID` to show whom it fenced.
  */
 export function executableFenceAgent(path: string, limitMs: number = AGENT_LIMIT_MS): FenceAgent {
-  return { fence: (target, signal) => run(path, target, { limitMs, signal }) };
+  return { fence: (target) => start(path, target, limitMs) };
 }
 
-function run(
-  path: string,
-  target: FenceTarget,
-  { limitMs, signal }: { readonly limitMs: number; readonly signal: AbortSignal },
-): Promise<FenceAnswer> {
-  return new Promise((resolve) => {
-    const { rid } = target;
-    const refuse = (detail: string): void => resolve({ rid, isConfirmed: false, detail });
-    if (signal.aborted) return refuse("it was not asked any more");
-    // A group of its own, so that what it started ends with it.
-    const child = spawn(path, [], { env: environmentOf(target), stdio: "pipe", detached: true });
-    let output = "";
-    const keep = (chunk: Buffer): void => {
-      output = (output + chunk.toString("utf8")).slice(0, OUTPUT_LENGTH_MAX);
-    };
-    child.stdin.on("error", () => {}).end();
-    child.stdout.on("data", keep);
-    child.stderr.on("data", keep);
-    const end = (detail: string): void => {
-      finish();
-      killGroup(child);
-      refuse(detail);
-    };
-    const onAbort = (): void => end("the server stopped before it answered");
-    const timer = setTimeout(() => end(`it did not answer within ${limitMs / 1000} s`), limitMs);
-    signal.addEventListener("abort", onAbort, { once: true });
-    child.on("error", (error) => {
-      finish();
-      refuse(`it cannot be run: ${error.message}`);
-    });
-    child.on("close", (code, killedBy) => {
-      finish();
-      if (code === 0) resolve(answerOf(rid, output));
-      else refuse(`it ended with ${killedBy ?? `code ${code}`}: ${output.trim()}`);
-    });
-
-    function finish(): void {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
-    }
+function start(path: string, target: FenceTarget, limitMs: number): Fence {
+  const { rid } = target;
+  const answer = deferred<FenceAnswer>();
+  const refuse = (detail: string): void => answer.resolve({ rid, isConfirmed: false, detail });
+  // A group of its own, so that what it started ends with it.
+  const child = spawn(path, [], { env: environmentOf(target), stdio: "pipe", detached: true });
+  let output = "";
+  const keep = (chunk: Buffer): void => {
+    output = (output + chunk.toString("utf8")).slice(0, OUTPUT_LENGTH_MAX);
+  };
+  child.stdin.on("error", () => {}).end();
+  child.stdout.on("data", keep);
+  child.stderr.on("data", keep);
+  let isOver = false;
+  const end = (detail: string): void => {
+    if (isOver) return;
+    isOver = true;
+    clearTimeout(timer);
+    killGroup(child);
+    refuse(detail);
+  };
+  const timer = setTimeout(() => end(`it did not answer within ${limitMs / 1000} s`), limitMs);
+  child.on("error", (error) => {
+    isOver = true;
+    clearTimeout(timer);
+    refuse(`it cannot be run: ${error.message}`);
   });
+  child.on("close", (code, killedBy) => {
+    isOver = true;
+    clearTimeout(timer);
+    if (code === 0) answer.resolve(answerOf(rid, output));
+    else refuse(`it ended with ${killedBy ?? `code ${code}`}: ${output.trim()}`);
+  });
+  return { answer: answer.promise, cancel: () => end("the server stopped before it answered") };
 }
 
 /** An agent that says whom it fenced is taken at its word. */

@@ -22,6 +22,8 @@ export interface CommitterOptions {
   readonly log: Logger;
   /** Called once, when a commit failed: the server must stop. */
   readonly onFatal: (error: unknown) => void;
+  /** Called after each record that passed its check. */
+  readonly onRecorded?: (trees: VolumeTrees) => void;
 }
 
 /** Address of a record whose server has left. */
@@ -132,6 +134,7 @@ export class Committer {
       trees.recorded();
       this.#committed = state;
       this.#commits += 1;
+      this.#options.onRecorded?.(trees);
     } catch (error) {
       this.stop(error);
       onFatal(error);

@@ -25,6 +25,11 @@ export class Deadlines {
     this.#timers.set(rid, cancel);
   }
 
+  /** True while a member is waited for. */
+  isArmed(rid: bigint): boolean {
+    return this.#timers.has(rid);
+  }
+
   /** The member came. */
   disarm(rid: bigint): void {
     this.#timers.get(rid)?.();

@@ -18,6 +18,7 @@ import type { SegmentRef } from "@holdfast/segment";
 import type { StoredExtent } from "../volume/volume-state.ts";
 import type { Committer } from "./committer.ts";
 import { Deadlines } from "./deadlines.ts";
+import { type Evidence, NO_EVIDENCE, ownerOf } from "./fencing/owner-record.ts";
 import { GRANTS_PER_COMMIT, type MemberRecord } from "./member-records.ts";
 import { NoSpaceError } from "./volume-trees.ts";
 
@@ -68,12 +69,14 @@ export class Evictions {
     });
   }
 
-  /** Step 1. False when there is no such member, or it was marked before. */
-  mark(rid: bigint): Promise<boolean> {
-    return this.#options.committer.mutate(async (trees) => {
+  /** Step 1, with what confirms its end, if anything does. False when there is no such member, or it was marked before. */
+  mark(rid: bigint, evidence: Evidence = NO_EVIDENCE): Promise<boolean> {
+    const { committer, clock } = this.#options;
+    return committer.mutate(async (trees) => {
       const record = await trees.members.get(rid);
       if (record === undefined || record.isEvicted) return false;
       await trees.members.put(rid, { ...record, isEvicted: true });
+      await trees.members.putOwner(rid, ownerOf(record, { wallMs: clock.wallMs(), evidence }));
       trees.amend({ evictGeneration: trees.state.evictGeneration + 1n });
       return true;
     });

@@ -10,10 +10,15 @@ import {
   type Extent,
   FreeSpace,
   type FreeSpaceSnapshot,
+  isQuarantineAlarming,
   MetadataGrant,
+  type QuarantineEntry,
+  quarantineEntry,
   quarantineKey,
+  quarantineRange,
   quarantineValue,
   quarantineWith,
+  quarantineWithout,
 } from "@holdfast/alloc-extent";
 import { BTree, NodeCache, type TreeSnapshot } from "@holdfast/btree";
 import { Manifest } from "@holdfast/compaction";
@@ -22,6 +27,7 @@ import type { BlockRef } from "@holdfast/wire-format";
 import { NodeBatch, NodeStore } from "../volume/node-store.ts";
 import type { VolumeSizes } from "../volume/sizes.ts";
 import { METADATA_GRANTS_MAX, SPARES_MAX, VolumeState } from "../volume/volume-state.ts";
+import { NO_EVIDENCE, UNKNOWN_OWNER } from "./fencing/owner-record.ts";
 import { MemberRecords } from "./member-records.ts";
 
 /** What the trees stand on. */
@@ -45,17 +51,26 @@ export interface VolumeTreesSnapshot {
   readonly state: VolumeState;
 }
 
+/** Codes of {@link NoSpaceError}. */
+export type NoSpaceErrorCode = "ERR_HOLDFAST_NO_SPACE" | "ERR_HOLDFAST_SPACE_QUARANTINED";
+
 /** No block is left where this was to be written. */
-export class NoSpaceError extends HoldfastError<"ERR_HOLDFAST_NO_SPACE", { readonly blocks: number }> {
-  constructor(blocks: number, what: string) {
-    super(
-      "ERR_HOLDFAST_NO_SPACE",
-      "retry",
-      `the volume has no ${blocks} free blocks for ${what}: delete data, or release quarantined space`,
-      { blocks },
-    );
+export class NoSpaceError extends HoldfastError<NoSpaceErrorCode, { readonly blocks: number }> {
+  /** @param code - `ERR_HOLDFAST_SPACE_QUARANTINED` when it is the quarantine that holds much of the volume. */
+  constructor(blocks: number, what: string, code: NoSpaceErrorCode = "ERR_HOLDFAST_NO_SPACE") {
+    const remedy =
+      code === "ERR_HOLDFAST_NO_SPACE"
+        ? "delete data, or release quarantined space"
+        : 'dead members may still write to much of it: confirm their end with "holdfast fence"';
+    super(code, "retry", `the volume has no ${blocks} free blocks for ${what}: ${remedy}`, { blocks });
   }
 }
+
+/**
+ * In the quarantine, the owner of blocks that nobody can write to any more, but that trees reached when that was found
+ * out. No member has this rid.
+ */
+export const NOBODY = 0n;
 
 /** Nodes kept in memory over all trees of a server, about 4 KiB each. */
 const NODE_CACHE_COUNT = 4096;
@@ -86,6 +101,7 @@ export class VolumeTrees {
   #isStateDirty = false;
   #seq = 1n;
   #isResigning = false;
+  #droppedElsewhere = 0;
 
   constructor(options: VolumeTreesOptions, opened: VolumeState) {
     const { device, fsid, data, brokenRules } = options;
@@ -179,27 +195,70 @@ export class VolumeTrees {
    * Takes free blocks for a member's data. What joining, replaying and compacting need stays: a volume that is full of
    * data can still be opened, read, and made emptier.
    *
-   * @throws {@link NoSpaceError} `ERR_HOLDFAST_NO_SPACE` when only the reserve is free.
+   * @throws {@link NoSpaceError} `ERR_HOLDFAST_NO_SPACE` when only the reserve is free, `ERR_HOLDFAST_SPACE_QUARANTINED`
+   * when besides so much is in quarantine that fencing would help.
    */
   takeForData(blocks: number, what: string): Promise<Extent> {
     const spareBlocks = this.free.freeBlocks - this.#options.sizes.reserveBlocks;
-    if (spareBlocks < 1) throw new NoSpaceError(blocks, what);
+    if (spareBlocks < 1) throw new NoSpaceError(blocks, what, this.#shortage);
     return this.take(Math.min(blocks, spareBlocks), what);
   }
 
-  /** Puts an extent where nobody allocates until its owner is confirmed dead. */
+  /** Puts an extent where nobody allocates until its owner is confirmed dead; under {@link NOBODY}, until no tree reaches it. */
   async quarantine(extent: Extent, owner: bigint, term: bigint): Promise<void> {
     await this.#trees.quarantine.put(
       quarantineKey(owner, extent.start),
       quarantineValue({ extent, owner, term }),
     );
-    this.amend({ quarantine: quarantineWith(this.#state.quarantine, extent) });
+    if (owner === NOBODY) this.amend({ retained: quarantineWith(this.#state.retained, extent) });
+    else this.amend({ quarantine: quarantineWith(this.#state.quarantine, extent) });
+  }
+
+  /** Takes an entry out of the quarantine; its blocks are the caller's to account for. */
+  async unquarantine({ extent, owner }: QuarantineEntry): Promise<void> {
+    await this.#trees.quarantine.delete(quarantineKey(owner, extent.start));
+    if (owner === NOBODY) this.amend({ retained: quarantineWithout(this.#state.retained, extent) });
+    else this.amend({ quarantine: quarantineWithout(this.#state.quarantine, extent) });
+  }
+
+  /** The quarantine in the order of owners and blocks: of one owner, from block `from` on, or all of it. */
+  async *quarantined(owner?: bigint, from = 0n): AsyncGenerator<QuarantineEntry, void, void> {
+    const range = owner === undefined ? {} : { ...quarantineRange(owner), from: quarantineKey(owner, from) };
+    for await (const entry of this.#trees.quarantine.scan(range)) yield quarantineEntry(entry);
+  }
+
+  /** True if blocks of an owner are in quarantine, or on their way there. */
+  async isQuarantined(owner: bigint): Promise<boolean> {
+    if (this.#state.orphans.some((orphan) => orphan.owner === owner && !orphan.isDrained)) return true;
+    return (await this.quarantined(owner).next()).done !== true;
+  }
+
+  /**
+   * The blocks that trees reach outside this server's own grants, in order. Such a block is never reached again once it is not:
+   * nodes are written to own grants alone.
+   */
+  async reachedElsewhere(): Promise<readonly bigint[]> {
+    const blocks: bigint[] = [];
+    for (const tree of Object.values(this.#trees)) {
+      for await (const block of tree.reachedBlocks()) if (!this.#metadata.holds(block)) blocks.push(block);
+    }
+    this.#droppedElsewhere = 0;
+    return blocks.sort((a, b) => (a < b ? -1 : 1));
+  }
+
+  /** Nodes outside own grants that trees have dropped since {@link reachedElsewhere} looked. */
+  get droppedElsewhere(): number {
+    return this.#droppedElsewhere;
   }
 
   /** Moves grants of former servers into the quarantine and fills the spares up again. */
   async settle(): Promise<void> {
-    for (const { start, lengthBlocks, owner, term } of this.#state.orphans) {
-      await this.quarantine({ start, lengthBlocks }, owner, term);
+    const { orphans } = this.#state;
+    for (const { start, lengthBlocks, owner, term, isDrained } of orphans)
+      await this.quarantine({ start, lengthBlocks }, isDrained ? NOBODY : owner, term);
+    for (const { owner, isDrained } of orphans) {
+      if (isDrained) await this.#forgetDrained(owner);
+      else await this.#knowOwner(owner);
     }
     const { grantBlocks } = this.#options.sizes;
     const spares = [...this.#state.spares];
@@ -222,6 +281,7 @@ export class VolumeTrees {
    */
   async giveUpGrants(): Promise<void> {
     this.#isResigning = true;
+    await this.#forgetDrained(this.#options.rid);
     this.amend({ isResigned: true });
     let keptBlocks = 0;
     for (const unused of this.#metadata.unused()) {
@@ -249,7 +309,9 @@ export class VolumeTrees {
       allocate: () => this.#metadata.allocate(),
       write: (address: bigint, seq: bigint, payload: Uint8Array) =>
         Promise.resolve(batch.add(address, seq, payload)),
-      free: (ref: BlockRef) => this.#metadata.free(ref.address),
+      free: (ref: BlockRef) => {
+        if (!this.#metadata.free(ref.address)) this.#droppedElsewhere += 1;
+      },
     };
     // The term above the commit's number: no two nodes ever written share a seq.
     const seq = (term << 40n) | this.#seq;
@@ -280,6 +342,30 @@ export class VolumeTrees {
     this.#isStateDirty = false;
     this.#metadata.commitDone();
     this.free.commitDone();
+  }
+
+  /**
+   * A former server's blocks are in quarantine from now on. That it said farewell proves nothing about a reign that ended later;
+   * every other evidence does.
+   */
+  async #knowOwner(rid: bigint): Promise<void> {
+    const known = await this.members.owner(rid);
+    if (known?.evidence.kind === "farewell")
+      return this.members.putOwner(rid, { ...known, evidence: NO_EVIDENCE });
+    // Who is a member is known as one, and becomes an owner when it is none any more.
+    if (known === undefined && (await this.members.get(rid)) === undefined)
+      await this.members.putOwner(rid, UNKNOWN_OWNER);
+  }
+
+  /** A server that resigns leaves its name behind, in case it does not get that far. */
+  async #forgetDrained(rid: bigint): Promise<void> {
+    const first = await this.quarantined(rid).next();
+    if (first.done === true) await this.members.removeOwner(rid);
+  }
+
+  get #shortage(): NoSpaceErrorCode {
+    const isMuch = isQuarantineAlarming(this.#state.quarantine, this.#options.data.lengthBlocks);
+    return isMuch ? "ERR_HOLDFAST_SPACE_QUARANTINED" : "ERR_HOLDFAST_NO_SPACE";
   }
 
   get #dirtyNodes(): number {
