@@ -157,9 +157,7 @@ function keep({ plan, history, tail }: ScenarioResult, parsed: SimulateArguments
 function argumentsFor(seed: bigint, parsed: SimulateArguments): string {
   const { membersMin, membersMax, brokenRules, faults, chaosMs, eventsMax, planPath } = parsed;
   return [
-    planPath === undefined
-      ? `--seed ${seed} --members ${membersMin}..${membersMax}`
-      : `--plan ${planPath}`,
+    planPath === undefined ? `--seed ${seed} --members ${membersMin}..${membersMax}` : `--plan ${planPath}`,
     ...(brokenRules.size === 0 ? [] : [`--break ${[...brokenRules].join(",")}`]),
     ...(faults === undefined ? [] : [`--faults ${faults.join(",")}`]),
     ...(chaosMs === undefined ? [] : [`--chaos ${chaosMs}`]),

@@ -13,12 +13,9 @@ process.on("message", (message) => {
   void answer(message as SeedOrder);
 });
 
-async function answer({ seed, isHistoryWanted }: SeedOrder): Promise<void> {
-  const run = await runSeed(seed, {
-    arguments: parsed,
-    makeCluster: () => new MemberCluster(),
-    onLog: undefined,
-  });
+async function answer({ seed, isTwice, isHistoryWanted }: SeedOrder): Promise<void> {
+  const options = { arguments: parsed, makeCluster: () => new MemberCluster(), onLog: undefined };
+  const run = await runSeed(seed, options, isTwice);
   const isHistoryNeeded = isHistoryWanted || run.violations.length > 0;
   process.send?.(isHistoryNeeded ? run : { ...run, history: undefined, tail: [] });
 }

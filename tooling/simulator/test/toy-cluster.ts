@@ -13,7 +13,7 @@ export type ToyFault =
   | "throws"
   /** A promise is rejected and nobody listens. */
   | "rejects"
-  /** A member never answers after its tenth write. */
+  /** A member never answers after its third write. */
   | "hangs"
   /** Everybody serves. */
   | "two-servers"
@@ -88,7 +88,7 @@ export class ToyCluster implements Cluster {
       const block = fault === "writes-outside" ? FORBIDDEN_BLOCK : BigInt(number % 8);
       await device.write(block * 4096n, new Uint8Array(512), { isDurable: true });
       writeCount += 1;
-      if (fault === "hangs" && writeCount > 10) return new Promise(() => {});
+      if (fault === "hangs" && writeCount > 3) return new Promise(() => {});
       if (fault === "lost-write" && writeCount % 20 === 0) return;
       for (const [index, write] of writes.entries()) {
         if (fault === "late-key" && index > 0) clock.at(clock.now() + 200, () => set(write));

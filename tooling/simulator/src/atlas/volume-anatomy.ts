@@ -42,7 +42,8 @@ export class VolumeAnatomy implements Anatomy {
     const { layout, region } = this.#options;
     if (block === SUPER_BLOCK) return { kind: "super", copy: 0 };
     if (block === layout.superCopyBlock) return { kind: "super", copy: 1 };
-    if (block >= layout.dataBlock && block < layout.dataBlock + layout.dataCount) return this.#dataPlace(block);
+    if (block >= layout.dataBlock && block < layout.dataBlock + layout.dataCount)
+      return this.#dataPlace(block);
     const isSlot = [region.slotsBlock, region.recordsBlock, region.recordsCopyBlock].some(
       (first) => block >= first && block < first + 2n * BigInt(region.termsMax),
     );

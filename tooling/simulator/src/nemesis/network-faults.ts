@@ -23,7 +23,9 @@ export const NETWORK_HANDLERS: Readonly<Record<NetworkFault, FaultHandler>> = {
   },
   halves: (field, { fault }) => separate(field, halvesOf(field, fault.choice), fault.lastsMs),
   bridge: (field, { victim, fault }) => {
-    const sides = halvesOf(field, fault.choice >>> 8).map((side) => side.filter((name) => name !== victim.name));
+    const sides = halvesOf(field, fault.choice >>> 8).map((side) =>
+      side.filter((name) => name !== victim.name),
+    );
     separate(field, sides, fault.lastsMs);
   },
   ring: (field, { fault }) => {

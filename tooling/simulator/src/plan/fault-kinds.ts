@@ -126,7 +126,12 @@ export type DamageKind = (typeof DAMAGE_FAULTS)[number];
 
 /** One kind of fault. */
 export type FaultKind =
-  ProcessFault | NetworkFault | DeviceFault | AimedFault | DamageKind | (typeof SPECIAL_FAULTS)[number];
+  | ProcessFault
+  | NetworkFault
+  | DeviceFault
+  | AimedFault
+  | DamageKind
+  | (typeof SPECIAL_FAULTS)[number];
 
 /** All kinds of fault. */
 export const FAULT_KINDS: readonly FaultKind[] = [

@@ -17,7 +17,9 @@ export class PlanFormatError extends Error {
 
 /** A plan as JSON: one line for each part of the shape and each fault. */
 export function formatPlan({ seed, config, faults }: RunPlan): string {
-  const parts = Object.entries(config).map(([name, value]) => `    ${JSON.stringify(name)}: ${JSON.stringify(value)}`);
+  const parts = Object.entries(config).map(
+    ([name, value]) => `    ${JSON.stringify(name)}: ${JSON.stringify(value)}`,
+  );
   const lines = faults.map((fault) => `    ${JSON.stringify(fault)}`);
   return [
     `{\n  "seed": "${seed}",\n  "config": {\n${parts.join(",\n")}\n  },\n`,
@@ -32,7 +34,8 @@ export function formatPlan({ seed, config, faults }: RunPlan): string {
  */
 export function parsePlan(text: string): RunPlan {
   const { seed, config, faults } = recordOf(parseJson(text), "the plan");
-  if (typeof seed !== "string" || !/^\d{1,20}$/.test(seed)) throw new PlanFormatError("seed must be a decimal string");
+  if (typeof seed !== "string" || !/^\d{1,20}$/.test(seed))
+    throw new PlanFormatError("seed must be a decimal string");
   if (!Array.isArray(faults)) throw new PlanFormatError("faults must be a list");
   checkShape(config, SAMPLE, "config");
   // The shape was compared with one that is drawn, name by name and type by type.

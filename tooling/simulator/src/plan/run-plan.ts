@@ -29,5 +29,9 @@ export function planRun(seed: bigint, wishes: PlanWishes): RunPlan {
   const random = new RandomStream(seed, "plan");
   const config = drawConfig(random.fork("config"), wishes);
   const { chaosMs, damage } = config;
-  return { seed, config, faults: drawFaults(random.fork("faults"), { chaosMs, damage, kinds: wishes.faults }) };
+  return {
+    seed,
+    config,
+    faults: drawFaults(random.fork("faults"), { chaosMs, damage, kinds: wishes.faults }),
+  };
 }

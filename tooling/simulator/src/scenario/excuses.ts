@@ -28,6 +28,7 @@ export function isExcused({ type }: Violation, atlas: FaultAtlas): boolean {
     case "history-undecided":
     case "failure":
     case "damaged-value":
+    case "not-deterministic":
       return false;
   }
 }

@@ -103,7 +103,11 @@ class Scenario {
     const { hostCount, voterCount, load, device, driftPpmMax } = config;
     this.#plan = plan;
     this.#options = options;
-    const world = new SimulatedWorld({ seed, driftPpmMax, ...(traceLinesMax === undefined ? {} : { traceLinesMax }) });
+    const world = new SimulatedWorld({
+      seed,
+      driftPpmMax,
+      ...(traceLinesMax === undefined ? {} : { traceLinesMax }),
+    });
     const network = new SimulatedNetwork(world, config.network);
     const disk = new SimulatedDisk(world, {
       sizeBytes: BigInt(config.volume.sizeMiB) * 1024n * 1024n,
@@ -134,7 +138,15 @@ class Scenario {
     const fleet = new Fleet({ ...base, ...crew, cluster, brokenRules, onLog, onViolation });
     this.#recorder = new Recorder(world, `seed ${seed}, ${hostCount} members`);
     const keys = new KeySpace(load);
-    this.#workload = new Workload({ world, counters, fleet, recorder: this.#recorder, keys, load, onViolation });
+    this.#workload = new Workload({
+      world,
+      counters,
+      fleet,
+      recorder: this.#recorder,
+      keys,
+      load,
+      onViolation,
+    });
     this.#nemesis = new Nemesis({ ...base, fleet });
     this.#world = world;
     this.#network = network;

@@ -32,16 +32,31 @@ export interface SeedsOptions {
 /** Runs the seeds that the arguments ask for, in order; stops after the first with a violation. */
 export async function runSeeds(options: SeedsOptions): Promise<SeedsResult> {
   const tally = new Tally(options.onProgress);
-  while (tally.seedCount < options.arguments.seedCount && !tally.isBad)
-    tally.add(await runSeed(options.arguments.firstSeed + BigInt(tally.seedCount), options));
+  const { firstSeed, seedCount, twiceCount } = options.arguments;
+  while (tally.seedCount < seedCount && !tally.isBad)
+    tally.add(await runSeed(firstSeed + BigInt(tally.seedCount), options, tally.seedCount < twiceCount));
   return tally.result();
 }
 
-/** Runs one seed as the arguments say. */
-export function runSeed(
+type SeedOptions = Pick<SeedsOptions, "arguments" | "makeCluster" | "onLog">;
+
+/** Runs one seed as the arguments say; if it is run twice, it must come to the same. */
+export async function runSeed(
   seed: bigint,
-  options: Pick<SeedsOptions, "arguments" | "makeCluster" | "onLog">,
+  options: SeedOptions,
+  isTwice: boolean = false,
 ): Promise<ScenarioResult> {
+  const first = await runOnce(seed, options);
+  if (!isTwice) return first;
+  const second = await runOnce(seed, { ...options, onLog: undefined });
+  if (second.traceHash === first.traceHash) return first;
+  const message =
+    `two runs of seed ${seed} differ: traces ${first.traceHash} after ${first.eventCount} events and ` +
+    `${second.traceHash} after ${second.eventCount}`;
+  return { ...first, violations: [...first.violations, { type: "not-deterministic", message }] };
+}
+
+function runOnce(seed: bigint, options: SeedOptions): Promise<ScenarioResult> {
   const { membersMin, membersMax, brokenRules, eventsMax, chaosMs, faults, plan, traceLinesMax } =
     options.arguments;
   const run = { cluster: options.makeCluster(), brokenRules, onLog: options.onLog, eventsMax, traceLinesMax };

@@ -18,6 +18,8 @@ export type ViolationType =
   | "no-progress"
   /** After everything was healed, there was not exactly one server. */
   | "servers"
+  /** Two runs of one seed differ: something reached the world that no port handed in. */
+  | "not-deterministic"
   /** The cluster's own inspection found something, e.g. a fork of the committed records. */
   | "inspection";
 

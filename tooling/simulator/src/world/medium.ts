@@ -39,11 +39,16 @@ export type Tearing = "sectors" | "bytes";
 /** The content of a device at one moment. */
 export type MediumImage = ReadonlyMap<number, Uint8Array>;
 
+/** Pages that are looked up at once. */
+const GROUP_PAGES = 64;
+const GROUP_BYTES = GROUP_PAGES * BLOCK_BYTES;
+
 const ZEROS = new Uint8Array(BLOCK_BYTES);
 
 /** Bytes in a volatile cache over a medium; offsets in bytes, multiples of {@link SECTOR_BYTES}. */
 export class Medium {
-  readonly #pages = new Map<number, Page>();
+  /** Pages by their number, {@link GROUP_PAGES} to a group: most of a device was never written, and is passed over in groups. */
+  readonly #groups = new Map<number, (Page | undefined)[]>();
   readonly #dirty = new Set<Page>();
   #generation = 0;
 
@@ -64,7 +69,7 @@ export class Medium {
 
   /** What one block held before it was last written; undefined if it was written once at most. */
   formerBlock(block: number): Uint8Array | undefined {
-    return this.#pages.get(block)?.former;
+    return this.#find(block)?.former;
   }
 
   /** Shows other bytes in place of a block, until the block is written again. */
@@ -74,7 +79,7 @@ export class Medium {
 
   /** True while readers of a block are not shown what was written there. */
   isDamaged(block: number): boolean {
-    return this.#pages.get(block)?.damaged !== undefined;
+    return this.#find(block)?.damaged !== undefined;
   }
 
   /** Takes a write and goes on showing what stood there before. */
@@ -89,12 +94,12 @@ export class Medium {
 
   /** The content now. */
   image(): MediumImage {
-    return new Map([...this.#pages].map(([number, page]) => [number, shown(page)]));
+    return new Map(this.#all().map(([number, page]) => [number, shown(page)]));
   }
 
   /** Goes back to an earlier content, all of it durable. */
   restore(image: MediumImage): void {
-    for (const [number, page] of this.#pages) {
+    for (const [number, page] of this.#all()) {
       const bytes = image.get(number) ?? ZEROS;
       page.visible = bytes;
       page.durable = bytes;
@@ -157,17 +162,57 @@ export class Medium {
   #read(offset: number, into: Uint8Array, contentOf: (page: Page) => Uint8Array): void {
     let done = 0;
     while (done < into.length) {
+      const from = offset + done;
+      const group = this.#groups.get(Math.floor(from / GROUP_BYTES));
+      const groupEnd = Math.min(into.length, done + GROUP_BYTES - (from % GROUP_BYTES));
+      if (group === undefined) into.fill(0, done, groupEnd);
+      else this.#readGroup(group, { offset, into, done, groupEnd }, contentOf);
+      done = groupEnd;
+    }
+  }
+
+  #readGroup(
+    group: readonly (Page | undefined)[],
+    wanted: {
+      readonly offset: number;
+      readonly into: Uint8Array;
+      readonly done: number;
+      readonly groupEnd: number;
+    },
+    contentOf: (page: Page) => Uint8Array,
+  ): void {
+    const { offset, into, groupEnd } = wanted;
+    let { done } = wanted;
+    while (done < groupEnd) {
       const at = (offset + done) % BLOCK_BYTES;
-      const count = Math.min(BLOCK_BYTES - at, into.length - done);
-      const page = this.#pages.get(Math.floor((offset + done) / BLOCK_BYTES));
+      const count = Math.min(BLOCK_BYTES - at, groupEnd - done);
+      const page = group[Math.floor((offset + done) / BLOCK_BYTES) % GROUP_PAGES];
       const bytes = page === undefined ? ZEROS : contentOf(page);
       into.set(count === BLOCK_BYTES ? bytes : bytes.subarray(at, at + count), done);
       done += count;
     }
   }
 
+  #find(number: number): Page | undefined {
+    return this.#groups.get(Math.floor(number / GROUP_PAGES))?.[number % GROUP_PAGES];
+  }
+
+  #all(): [number, Page][] {
+    return [...this.#groups].flatMap(([group, pages]) =>
+      pages.flatMap((page, index): [number, Page][] =>
+        page === undefined ? [] : [[group * GROUP_PAGES + index, page]],
+      ),
+    );
+  }
+
   #page(number: number): Page {
-    const known = this.#pages.get(number);
+    const groupNumber = Math.floor(number / GROUP_PAGES);
+    let group = this.#groups.get(groupNumber);
+    if (group === undefined) {
+      group = Array.from<undefined>({ length: GROUP_PAGES });
+      this.#groups.set(groupNumber, group);
+    }
+    const known = group[number % GROUP_PAGES];
     if (known !== undefined) return known;
     const page: Page = {
       visible: ZEROS,
@@ -177,7 +222,7 @@ export class Medium {
       version: 0,
       durableVersion: 0,
     };
-    this.#pages.set(number, page);
+    group[number % GROUP_PAGES] = page;
     return page;
   }
 
