@@ -1,4 +1,5 @@
 import { HoldfastError } from "@holdfast/environment";
+import { Refusal } from "./protocol.ts";
 
 /** This member was evicted while it was silent: its locks and blocks belong to others now. */
 export class EvictedError extends HoldfastError<"ERR_HOLDFAST_EVICTED", { readonly rid: bigint }> {
@@ -51,6 +52,22 @@ export class OperationRefusedError extends HoldfastError<
   }
 }
 
+/** Fewer voters are members than were to agree before one campaigns. */
+export class TooFewVotersError extends HoldfastError<
+  "ERR_HOLDFAST_TOO_FEW_VOTERS",
+  { readonly votes: number }
+> {
+  constructor(votes: number, options?: ErrorOptions) {
+    super(
+      "ERR_HOLDFAST_TOO_FEW_VOTERS",
+      "conflict",
+      `fewer than ${votes} voters are members now, and with ${votes} votes they could not replace their server: start more of them first, or use --force`,
+      { votes },
+      options,
+    );
+  }
+}
+
 /** What was written under a lock could not be written back when the lock was called in. */
 export class FlushFailedError extends HoldfastError<"ERR_HOLDFAST_FLUSH_FAILED", { readonly rid: bigint }> {
   constructor(rid: bigint, options?: ErrorOptions) {
@@ -61,5 +78,47 @@ export class FlushFailedError extends HoldfastError<"ERR_HOLDFAST_FLUSH_FAILED",
       { rid },
       options,
     );
+  }
+}
+
+/** Codes of {@link FenceRefusedError}. */
+export type FenceRefusedCode =
+  | "ERR_HOLDFAST_FENCE_LIVING"
+  | "ERR_HOLDFAST_FENCE_SERVES"
+  | "ERR_HOLDFAST_FENCE_UNKNOWN";
+
+/** A member that is not fenced on an operator's word. */
+export class FenceRefusedError extends HoldfastError<FenceRefusedCode, { readonly rid: bigint }> {
+  constructor(code: FenceRefusedCode, rid: bigint, why: string, options?: ErrorOptions) {
+    super(code, "usage", `member ${rid.toString(16).padStart(16, "0")} ${why}`, { rid }, options);
+  }
+}
+
+/** What a refusal of the server to fence a member means; undefined when it is about something else. */
+export function fenceRefused(rid: bigint, cause: OperationRefusedError): FenceRefusedError | undefined {
+  switch (cause.facts.refusal) {
+    case Refusal.living:
+      return new FenceRefusedError(
+        "ERR_HOLDFAST_FENCE_LIVING",
+        rid,
+        "is connected: stop its process, or evict it by force when it is cut off from the volume",
+        { cause },
+      );
+    case Refusal.serves:
+      return new FenceRefusedError(
+        "ERR_HOLDFAST_FENCE_SERVES",
+        rid,
+        "serves the volume now: stop its process, and fence it at its successor",
+        { cause },
+      );
+    case Refusal.unknownMember:
+      return new FenceRefusedError(
+        "ERR_HOLDFAST_FENCE_UNKNOWN",
+        rid,
+        "is no member, and nothing of it is in quarantine: it was released already, or never was",
+        { cause },
+      );
+    default:
+      return undefined;
   }
 }

@@ -13,15 +13,21 @@ import { BlockHeader, BlockRef, type Format, formatHash } from "@holdfast/wire-f
 import { CatalogEntry } from "./catalog.ts";
 import {
   CompactedRequest,
+  FenceReply,
+  FenceRequest,
+  FarewellRequest,
   GiveExtentsRequest,
   JoinReply,
   JoinRequest,
   ManifestReply,
   Membership,
   RecordSegmentsRequest,
+  ServerLeaves,
   StatusReply,
   TakeExtentRequest,
+  TuneRequest,
 } from "./protocol.ts";
+import { OwnerRecord } from "./server/fencing/owner-record.ts";
 import { MemberRecord } from "./server/member-records.ts";
 import { SuperBlock } from "./volume/super-block.ts";
 import { VolumeState } from "./volume/volume-state.ts";
@@ -33,6 +39,7 @@ export const VOLUME_FORMATS: readonly Format[] = [
   SuperBlock,
   VolumeState,
   MemberRecord,
+  OwnerRecord,
   CatalogEntry,
   FREE_SPACE_FORMAT,
   QuarantineValue,
@@ -49,6 +56,8 @@ export const VOLUME_FORMATS: readonly Format[] = [
   ...LOCK_FORMATS,
   CompactionJob,
   CompactionResult,
+  FenceRequest,
+  FenceReply,
   JoinRequest,
   JoinReply,
   Membership,
@@ -57,6 +66,9 @@ export const VOLUME_FORMATS: readonly Format[] = [
   RecordSegmentsRequest,
   ManifestReply,
   CompactedRequest,
+  FarewellRequest,
+  ServerLeaves,
+  TuneRequest,
   StatusReply,
 ];
 

@@ -6,7 +6,14 @@
  * when it asks.
  */
 import { MemberPool } from "@holdfast/alloc-extent";
-import { type BrokenRules, NO_BROKEN_RULES, blockOffset, utf8 } from "@holdfast/environment";
+import {
+  type BrokenRules,
+  type Clock,
+  type Logger,
+  NO_BROKEN_RULES,
+  blockOffset,
+  utf8,
+} from "@holdfast/environment";
 import { ItemStore, type JournalRegion } from "@holdfast/item-store";
 import type { Respond } from "@holdfast/net-reliable";
 import {
@@ -17,10 +24,12 @@ import {
 } from "@holdfast/quorum";
 import { SegmentRef } from "@holdfast/segment";
 import { checkCommitted } from "./client/commit-check.ts";
+import { isForgotten } from "./client/farewell-sign.ts";
 import { CompactionWorker } from "./client/compaction-worker.ts";
 import { ManifestFollower } from "./client/manifest-follower.ts";
 import { MemberSpace } from "./client/member-space.ts";
 import { ServerLink } from "./client/server-link.ts";
+import { WriteWatch } from "./client/write-watch.ts";
 import { ClosedError, FlushFailedError } from "./errors.ts";
 import { VOLUME_FORMAT_HASH } from "./formats.ts";
 import { createLockClient } from "./locks/lock-client-driver.ts";
@@ -33,14 +42,19 @@ import {
   NAME_BYTES_MAX,
   RecordSegmentsRequest,
   Refusal,
+  ServerLeaves,
 } from "./protocol.ts";
 import { Reign } from "./reign.ts";
 import { DEFAULT_COMPACTOR_LIMITS } from "./server/compactor.ts";
 import { Doorway } from "./server/doorway.ts";
+import { ProcessWatch } from "./server/fencing/process-watch.ts";
 import type { MemberTiming } from "./timing.ts";
 import { type VolumeLayout, layoutFor } from "./volume/layout.ts";
+import { ownProcess, type ProcessRecord } from "./volume/process-record.ts";
+import { quorumRegionOf } from "./volume/quorum-region.ts";
 import { sizesFor } from "./volume/sizes.ts";
 import { type SuperBlock, readSuper } from "./volume/super-block.ts";
+import { VolumeState } from "./volume/volume-state.ts";
 
 /** Idle locks kept before the oldest is given back, one per acquire. */
 const IDLE_LOCKS_MAX = 4096;
@@ -90,22 +104,48 @@ export class MemberParts {
   readonly space: MemberSpace;
   readonly worker: CompactionWorker;
   readonly reign: Reign | undefined;
+  readonly timing: MemberTiming;
+  readonly clock: Clock;
+  readonly log: Logger;
   readonly #options: OpenMemberOptions;
   readonly #doorway: Doorway | undefined;
   readonly #region: QuorumRegion;
   readonly #brokenRules: BrokenRules;
   readonly #manifest: ManifestFollower;
   readonly #locks: LockClientDriver;
+  /** The process of the newest server, by its term. */
+  readonly #servers: Map<bigint, ProcessRecord> = new Map();
+  readonly #serverWatch: ProcessWatch;
+  readonly #writes: WriteWatch;
+  /** Votes that a campaign needs, as far as this member knows. */
+  #votes: number;
   #store: ItemStore | undefined;
 
-  constructor(options: OpenMemberOptions, { timing, superBlock, doorway }: Found) {
-    const { device, clock, random, log } = options;
+  constructor(given: OpenMemberOptions, { timing, superBlock, doorway }: Found) {
     const { fsid, termsMax } = superBlock;
     const layout = layoutFor(blockOffset(superBlock.blockCount), termsMax);
+    this.#writes = new WriteWatch(given.device, {
+      startBytes: blockOffset(layout.dataBlock),
+      endBytes: blockOffset(layout.dataBlock + layout.dataCount),
+    });
+    const options = { ...given, device: this.#writes.device };
+    const { device, clock, random, log, processes } = options;
     this.#options = options;
+    this.#serverWatch = new ProcessWatch({
+      clock,
+      processes,
+      own: ownProcess(processes, device),
+      processOf: (term) => Promise.resolve(this.#servers.get(term)),
+      isAwaited: (term) => this.#servers.has(term) && !this.link.isConnected,
+      onGone: (term) => this.reign?.vacated(term),
+    });
+    this.timing = timing;
+    this.clock = clock;
+    this.log = log;
+    this.#votes = superBlock.votes;
     this.#doorway = doorway;
     this.superBlock = superBlock;
-    this.#region = { fsid, ...layout.quorum };
+    this.#region = quorumRegionOf(superBlock, layout);
     this.#brokenRules = options.brokenRules ?? NO_BROKEN_RULES;
     this.rid = random.u64() | 1n;
     this.link = this.#makeLink(timing);
@@ -154,8 +194,17 @@ export class MemberParts {
     await this.abandon();
   }
 
+  /** Says farewell; see {@link ServerLink.farewell}. */
+  farewell(): Promise<void> {
+    const isServing = this.reign?.isServing ?? false;
+    // What a server has under way belongs to its reign.
+    const mayBeWritten = this.#writes.hasFailed || (this.#writes.isWriting && !isServing);
+    return this.link.farewell({ mayBeWritten, isServing });
+  }
+
   /** Leaves without a word. */
   async abandon(): Promise<void> {
+    this.#serverWatch.close();
     this.link.close(new ClosedError());
     await this.reign?.stop();
     await this.#doorway?.close();
@@ -168,11 +217,17 @@ export class MemberParts {
       {
         superBlock: this.superBlock,
         rid: this.rid,
-        join: { isVoter: this.#doorway !== undefined, address: this.#doorway?.address ?? "", name },
+        join: {
+          isVoter: this.#doorway !== undefined,
+          address: this.#doorway?.address ?? "",
+          name,
+          process: ownProcess(this.#options.processes, device),
+        },
         timing,
-        findServer: async (term) => {
-          const record = await readNewestRecord(this.#region, { device, clock }, term);
-          return record?.address === "" ? undefined : record?.address;
+        findServer: (term) => this.#findServer(term),
+        isForgotten: (term) => isForgotten({ device, clock, region: this.#region, rid: this.rid }, term),
+        onVotes: (votes) => {
+          this.#votes = votes;
         },
         handle: (_server, command, body, respond) => this.#handle(command, body, respond),
         onHeard: (term) => this.reign?.heard(term),
@@ -181,6 +236,32 @@ export class MemberParts {
       () => this.#locks,
       { transport, clock, random, cryptography, log },
     );
+  }
+
+  /** Where the newest record says the server is. It says too how many votes it takes to replace it. */
+  async #findServer(term: bigint): Promise<string | undefined> {
+    const { device, clock } = this.#options;
+    const record = await readNewestRecord(this.#region, { device, clock }, term);
+    if (record === undefined) return undefined;
+    const { votes, server } = VolumeState.decode(record.payload);
+    this.#votes = votes;
+    if (record.address === "") return undefined;
+    this.#lookAtServer(record.term, server);
+    return record.address;
+  }
+
+  /** A server that is looked for, and whose process is gone on this host, need not be given up by its silence. */
+  #lookAtServer(term: bigint, server: ProcessRecord): void {
+    if (this.reign === undefined) return;
+    const { log } = this.#options;
+    this.#servers.clear();
+    this.#servers.set(term, server);
+    this.#serverWatch.watch(term).catch((error: unknown) => {
+      log.warn(
+        { event: "server.watch-failed", term, err: error },
+        "the server's process cannot be looked at",
+      );
+    });
   }
 
   /** A process that is no member cannot serve either: its own locks could not be called back, nor its blocks reclaimed. */
@@ -219,7 +300,7 @@ export class MemberParts {
     const { compactorLimits = DEFAULT_COMPACTOR_LIMITS } = this.#options;
     if (this.#doorway === undefined) return undefined;
     const { transport, address: listenAddress } = this.#doorway;
-    const { device, clock, random, cryptography, log } = this.#options;
+    const { device, clock, random, cryptography, log, processes, fenceAgent, name = "" } = this.#options;
     const { superBlock, rid } = this;
     return Reign.start({
       server: {
@@ -236,16 +317,28 @@ export class MemberParts {
         timing,
         compactorLimits,
         brokenRules: this.#brokenRules,
+        name,
+        process: ownProcess(processes, device),
+        processes,
+        fenceAgent,
       },
       region: this.#region,
-      votes: superBlock.votes,
+      votes: () => this.#options.votes ?? this.#votes,
     });
   }
 
   #handle(command: number, body: Uint8Array, respond: Respond): void {
     if (command === Command.invalidate) this.#locks.handleInvalidate(body, respond);
     else if (command === Command.compact) this.worker.accept(body, respond);
+    else if (command === Command.serverLeaves) this.#serverLeaves(body, respond);
     else respond(Refusal.unknownCommand, EMPTY_BODY);
+  }
+
+  /** It hangs up behind this, and then the next one is looked for; a voter need not wait for silence. */
+  #serverLeaves(body: Uint8Array, respond: Respond): void {
+    const { term, isVacant } = ServerLeaves.decode(body);
+    respond(0, EMPTY_BODY);
+    if (isVacant) this.reign?.vacated(term);
   }
 
   #checkCommitted(): Promise<void> {

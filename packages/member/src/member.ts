@@ -7,16 +7,29 @@ import {
   CancelledError,
   type Clock,
   type Cryptography,
+  type FenceAgent,
   type Logger,
+  type Processes,
   type Random,
   type Transport,
 } from "@holdfast/environment";
 import type { ItemStore, ItemStoreOptions } from "@holdfast/item-store";
 import { Catalog } from "./catalog.ts";
 import type { Dataset } from "./dataset.ts";
+import { fenceRefused, OperationRefusedError, TooFewVotersError } from "./errors.ts";
+import { leaveInOrder, type LeavingStep } from "./leaving.ts";
 import { type MemberParts, openParts } from "./member-parts.ts";
-import { Command, EMPTY_BODY, StatusReply } from "./protocol.ts";
+import {
+  Command,
+  EMPTY_BODY,
+  FenceReply,
+  FenceRequest,
+  Refusal,
+  StatusReply,
+  TuneRequest,
+} from "./protocol.ts";
 import type { CompactorLimits } from "./server/compactor.ts";
+import { checkVotes } from "./volume/format-volume.ts";
 import { checkTiming, DEFAULT_MEMBER_TIMING, type MemberTiming } from "./timing.ts";
 
 /** What a member needs, and how it is to behave. */
@@ -28,6 +41,10 @@ export interface OpenMemberOptions {
   readonly transport: Transport;
   readonly cryptography: Cryptography;
   readonly log: Logger;
+  /** Knows of processes of this host: what they wrote ends with them. */
+  readonly processes?: Processes;
+  /** Cuts dead members off from the volume, when this member serves. */
+  readonly fenceAgent?: FenceAgent;
   /** Where this member listens, so that it can serve; a member without one never votes. */
   readonly listenAddress?: string;
   /** Refuse any other volume than this. */
@@ -35,6 +52,8 @@ export interface OpenMemberOptions {
   /** For people: host and process; at most 128 bytes of UTF-8. */
   readonly name?: string;
   readonly timing?: MemberTiming;
+  /** Campaigns with so many votes, whatever the volume asks for: for tools that take the only voter's place. */
+  readonly votes?: number;
   readonly storeLimits?: Omit<ItemStoreOptions, "journal">;
   readonly compactorLimits?: CompactorLimits;
   readonly brokenRules?: BrokenRules;
@@ -42,6 +61,22 @@ export interface OpenMemberOptions {
   readonly signal?: AbortSignal;
   /** Told once when the membership ended by itself, e.g. by eviction. */
   readonly onLost?: (error: Error) => void;
+}
+
+/** How to fence a member. */
+export interface FenceOptions {
+  /** Also if it is connected. */
+  readonly isForced?: boolean;
+  /** Who says so, for people; at most 128 bytes of UTF-8. */
+  readonly operator: string;
+  /** Gives up waiting. */
+  readonly signal?: AbortSignal;
+}
+
+/** How to close. */
+export interface CloseOptions {
+  /** Gives up waiting. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** This process as a member, for people. */
@@ -127,12 +162,51 @@ export class Member {
   }
 
   /**
-   * Writes back, gives everything home, says farewell, hands the server role on. Idempotent.
+   * Changes how many voters must agree before one campaigns. Members learn it from the next server they look for.
    *
-   * Waits for a server as long as it takes; whoever cannot wait ends the process: nothing acknowledged is lost.
+   * @param change.votes - 1 … 64; more than half of the voters is what keeps two halves of a network from electing in turn.
+   * @param change.isForced - Also if fewer voters than that are members.
+   * @throws {@link TooFewVotersError} `ERR_HOLDFAST_TOO_FEW_VOTERS`; {@link CancelledError} when `signal` aborts.
+   * @throws RangeError when so many cannot be asked to agree.
    */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  async tune(change: TuneRequest, signal?: AbortSignal): Promise<void> {
+    checkVotes(change.votes);
+    try {
+      await this.#parts.link.request(Command.tune, TuneRequest.encode(change), signal);
+    } catch (error) {
+      const isRefused =
+        error instanceof OperationRefusedError && error.facts.refusal === Refusal.tooFewVoters;
+      throw isRefused ? new TooFewVotersError(change.votes, { cause: error }) : error;
+    }
+  }
+
+  /**
+   * Says that a member can never write again: it is evicted if it is a member still, and its blocks come back.
+   *
+   * @throws {@link FenceRefusedError} when it is connected (unless `isForced`), serves, or is unknown.
+   */
+  async fence(rid: bigint, options: FenceOptions): Promise<FenceReply> {
+    const { isForced = false, operator, signal } = options;
+    const body = FenceRequest.encode({ rid, isForced, operator });
+    try {
+      return FenceReply.decode(await this.#parts.link.request(Command.fence, body, signal));
+    } catch (error) {
+      if (!(error instanceof OperationRefusedError)) throw error;
+      throw fenceRefused(rid, error) ?? error;
+    }
+  }
+
+  /**
+   * Writes back, gives everything home, says farewell, hands the server role on. Idempotent: the first call's options count.
+   *
+   * Waits for a server, and as a voter for others to come or to leave too when too few would remain without it, but not for
+   * ever; the log says for what. However it ends, nothing acknowledged is lost.
+   *
+   * @throws {@link CloseTimeoutError} `ERR_HOLDFAST_CLOSE_TIMEOUT` after `timing.closeMs`; {@link CancelledError} when `signal`
+   *   aborts: this member leaves without a word then, as a crash would. What ended the membership before.
+   */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options);
     return this.#closing;
   }
 
@@ -141,13 +215,17 @@ export class Member {
     await this.#parts.abandon();
   }
 
-  async #close(): Promise<void> {
-    const { link, space, worker } = this.#parts;
+  async #close({ signal }: CloseOptions): Promise<void> {
+    const { link, space, worker, clock, log, timing } = this.#parts;
+    const steps: readonly LeavingStep[] = [
+      { name: "write-back", run: () => this.store.close() },
+      { name: "compactions", run: () => worker.stop() },
+      { name: "blocks", run: () => space.drain() },
+      { name: "farewell", run: () => this.#parts.farewell() },
+    ];
+    const facts = (): object => ({ rid: this.rid, term: link.term, isConnected: link.isConnected });
     try {
-      await this.store.close();
-      await worker.stop();
-      await space.drain();
-      await link.farewell();
+      await leaveInOrder(steps, { clock, log, waitMs: timing.closeMs, signal, facts });
     } finally {
       await this.#parts.leave();
     }

@@ -5,6 +5,7 @@
  * greatest number below which it has seen all results. The result is committed together with the effect, so
  * "applied by one server, reply lost, sent again to the next" gives the first result.
  */
+import { ProcessMessage, type ProcessRecord } from "./volume/process-record.ts";
 import { array, binary, bool, type MessageCodec, message, string, uint, uint64 } from "@holdfast/wire-format";
 
 /** Numbers of the requests; a number is never given twice. */
@@ -22,6 +23,9 @@ export const Command = {
   compacted: 11,
   renew: 12,
   status: 13,
+  serverLeaves: 14,
+  tune: 15,
+  fence: 16,
 } as const;
 
 /** Why a request was refused; travels in the frame's error field. Numbers below are those of locks. */
@@ -36,6 +40,11 @@ export const Refusal = {
   resultRefused: 0x108,
   busy: 0x109,
   tooManyMembers: 0x10a,
+  tooFewVoters: 0x10b,
+  quarantined: 0x10c,
+  living: 0x10d,
+  unknownMember: 0x10e,
+  serves: 0x10f,
 } as const;
 
 /** Longest name of a member in bytes of UTF-8. */
@@ -70,6 +79,8 @@ export interface JoinRequest {
   readonly address: string;
   /** For people: host and process. */
   readonly name: string;
+  /** Where it runs. */
+  readonly process: ProcessRecord;
 }
 
 /** Codec of a join. */
@@ -77,6 +88,7 @@ export const JoinRequest: MessageCodec<JoinRequest> = message("JoinRequest", {
   isVoter: bool,
   address: string(255),
   name: string(NAME_BYTES_MAX),
+  process: ProcessMessage,
 });
 
 /** What a member is given when it joins. */
@@ -87,6 +99,8 @@ export interface JoinReply {
   readonly journal: readonly ExtentMessage[];
   /** Evictions so far. */
   readonly evictGeneration: bigint;
+  /** Voters that must agree before one campaigns. */
+  readonly votes: number;
 }
 
 /** Codec of the answer to a join. */
@@ -94,16 +108,63 @@ export const JoinReply: MessageCodec<JoinReply> = message("JoinReply", {
   number: uint,
   journal: array(ExtentMessage, 2),
   evictGeneration: uint64,
+  votes: uint,
 });
 
 /** A server's word that the asker is a member still. */
 export interface Membership {
   /** Evictions so far, none of them the asker's. */
   readonly evictGeneration: bigint;
+  /** Voters that must agree before one campaigns. */
+  readonly votes: number;
 }
 
 /** Codec of that word. */
-export const Membership: MessageCodec<Membership> = message("Membership", { evictGeneration: uint64 });
+export const Membership: MessageCodec<Membership> = message("Membership", {
+  evictGeneration: uint64,
+  votes: uint,
+});
+
+/** The last word of a member: it has drained, and asks for nothing more. */
+export interface FarewellRequest {
+  /** True if a write of it failed, or has not ended, so that it may still land: what the member holds goes into quarantine. */
+  readonly mayBeWritten: boolean;
+  /** True if it serves, as far as it knows: it has records to write yet. */
+  readonly isServing: boolean;
+  /** A voter waits so long for others to make it dispensable, then it leaves all the same; 0: it does not wait. */
+  readonly patienceMs: number;
+}
+
+/** Codec of a farewell. */
+export const FarewellRequest: MessageCodec<FarewellRequest> = message("FarewellRequest", {
+  mayBeWritten: bool,
+  isServing: bool,
+  patienceMs: uint,
+});
+
+/** A server tells its members that its reign is over. */
+export interface ServerLeaves {
+  readonly term: bigint;
+  /** True if nobody is known to serve in its place. */
+  readonly isVacant: boolean;
+}
+
+/** Codec of that. */
+export const ServerLeaves: MessageCodec<ServerLeaves> = message("ServerLeaves", {
+  term: uint64,
+  isVacant: bool,
+});
+
+/** Changes how the volume is run. */
+export interface TuneRequest {
+  /** Voters that must agree before one campaigns, 1 … 64. */
+  readonly votes: number;
+  /** True: also if fewer voters than that are members. */
+  readonly isForced: boolean;
+}
+
+/** Codec of such a change. */
+export const TuneRequest: MessageCodec<TuneRequest> = message("TuneRequest", { votes: uint, isForced: bool });
 
 /** Names an operation of a member. */
 export interface Operation {
@@ -185,6 +246,70 @@ export const CompactedRequest: MessageCodec<CompactedRequest> = message("Compact
   result: binary(64 * 1024),
 });
 
+/** An operator's word that a member can never write again. */
+export interface FenceRequest {
+  readonly rid: bigint;
+  /** True: also if it is connected; it is evicted then. */
+  readonly isForced: boolean;
+  /** Who says so, for people. */
+  readonly operator: string;
+}
+
+/** Codec of that word. */
+export const FenceRequest: MessageCodec<FenceRequest> = message("FenceRequest", {
+  rid: uint64,
+  isForced: bool,
+  operator: string(NAME_BYTES_MAX),
+});
+
+/** What became of it. */
+export interface FenceReply {
+  /** Blocks that come back. */
+  readonly blocks: number;
+  /** True if it was a member, which is evicted first. */
+  readonly wasMember: boolean;
+}
+
+/** Codec of that answer. */
+export const FenceReply: MessageCodec<FenceReply> = message("FenceReply", { blocks: uint, wasMember: bool });
+
+/** One owner of blocks in quarantine, as the server sees it. */
+export interface QuarantineStatus {
+  readonly rid: bigint;
+  readonly blocks: number;
+  readonly extentCount: number;
+  /** True if it is a member still: nothing can be confirmed yet. */
+  readonly isMember: boolean;
+  /** For people; empty when nobody knows any more. */
+  readonly name: string;
+  readonly hostName: string;
+  /** 0 when unknown. */
+  readonly pid: number;
+  /** When it was given up, in milliseconds since 1970; 0 while it is a member. */
+  readonly sinceMs: number;
+  /** How its end was confirmed: `farewell`, `process`, `agent`, `operator`; `none`: it was not. */
+  readonly evidence: string;
+  /** What the fence agent said last; empty if it was not asked. */
+  readonly problem: string;
+}
+
+/** Codec of an owner's status. */
+export const QuarantineStatus: MessageCodec<QuarantineStatus> = message("QuarantineStatus", {
+  rid: uint64,
+  blocks: uint,
+  extentCount: uint,
+  isMember: bool,
+  name: string(NAME_BYTES_MAX),
+  hostName: string(64),
+  pid: uint,
+  sinceMs: uint,
+  evidence: string(16),
+  problem: string(255),
+});
+
+/** Owners that one status tells of, those with the most blocks first. */
+export const QUARANTINE_OWNERS_MAX = 256;
+
 /** One member as the server sees it. */
 export interface MemberStatus {
   readonly rid: bigint;
@@ -209,11 +334,20 @@ export const MemberStatus: MessageCodec<MemberStatus> = message("MemberStatus", 
 export interface StatusReply {
   readonly term: bigint;
   readonly server: bigint;
+  /** Terms between two renewals of the slots. */
   readonly termsMax: number;
+  /** Terms of these that are used up. */
+  readonly termsUsed: number;
   readonly freeBlocks: bigint;
   readonly quarantinedBlocks: bigint;
+  /** True if so much is in quarantine that somebody should look. */
+  readonly isQuarantineAlarming: boolean;
+  /** Whose blocks are in quarantine. */
+  readonly quarantine: readonly QuarantineStatus[];
   readonly totalBlocks: bigint;
   readonly manifestVersion: bigint;
+  /** Voters that must agree before one campaigns. */
+  readonly votes: number;
   /** Segments of each level. */
   readonly levels: readonly number[];
   readonly commits: number;
@@ -225,10 +359,14 @@ export const StatusReply: MessageCodec<StatusReply> = message("StatusReply", {
   term: uint64,
   server: uint64,
   termsMax: uint,
+  termsUsed: uint,
   freeBlocks: uint64,
   quarantinedBlocks: uint64,
+  isQuarantineAlarming: bool,
+  quarantine: array(QuarantineStatus, QUARANTINE_OWNERS_MAX),
   totalBlocks: uint64,
   manifestVersion: uint64,
+  votes: uint,
   levels: array(uint, 16),
   commits: uint,
   members: array(MemberStatus, MEMBERS_MAX),

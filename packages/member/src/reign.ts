@@ -1,18 +1,27 @@
 /*
  * A voter's life: campaigns, serves the terms it wins, campaigns again.
  *
- * A reign that ended because a record could not be written is the last one of this process: its device path is
- * not to be trusted with another.
+ * A reign that ended because a record could not be written is the last one of this process: its device path is not to be
+ * trusted with another. One that ended because the device did not answer is not: while that lasts no election of this
+ * voter comes to an end either, and when it is over the voter is as good as any.
  */
-import { DeposedError, type Leadership, type QuorumRegion, type Voter, startVoter } from "@holdfast/quorum";
+import {
+  DeposedError,
+  DeviceStalledError,
+  type Leadership,
+  type QuorumRegion,
+  type Voter,
+  startVoter,
+} from "@holdfast/quorum";
 import { ServerRole, type ServerRoleOptions } from "./server/server-role.ts";
+import { withinTime } from "./within-time.ts";
 
 /** What a voter needs. */
 export interface ReignOptions {
   readonly server: Omit<ServerRoleOptions, "onEnded">;
   readonly region: QuorumRegion;
-  /** Voters that must agree before one campaigns. */
-  readonly votes: number;
+  /** Voters that must agree before one campaigns; asked each time. */
+  readonly votes: () => number;
 }
 
 /** Runs a voter and the servers it becomes. */
@@ -59,57 +68,84 @@ export class Reign {
     this.#voter.heard(term);
   }
 
+  /** The server of this term has said that its reign is over, and that it knows of no other one. */
+  vacated(term: bigint): void {
+    this.#voter.over(term);
+  }
+
   /**
    * Votes no more and hands the server role on in order. If that cannot be recorded, the role is over all the same:
    * the next server finds out as it would after a death.
    */
   async resign(): Promise<void> {
     await this.#retire();
+    const role = this.#role;
+    if (role === undefined) return;
     try {
-      await this.#role?.resign();
+      await this.#within(role.resign());
     } catch (error) {
       const { log, rid } = this.#options.server;
       log.warn({ event: "server.resign-failed", rid, err: error }, "this server left without a last record");
     }
-    this.#role = undefined;
+    await this.#end(role);
   }
 
   /** Votes no more and stops serving at once. */
   async stop(): Promise<void> {
     await this.#retire();
-    await this.#role?.stop();
-    this.#role = undefined;
+    if (this.#role !== undefined) await this.#end(this.#role);
+  }
+
+  async #end(role: ServerRole): Promise<void> {
+    await role.stop();
+    if (this.#role === role) this.#role = undefined;
   }
 
   async #retire(): Promise<void> {
     this.#isStopping = true;
-    await this.#voter.stop();
-    await this.#starting;
+    await this.#within(this.#voter.stop());
+    await this.#within(this.#starting);
+  }
+
+  /** A device that does not answer keeps nobody from leaving: nothing that is under way then counts any more. */
+  async #within(work: Promise<unknown>): Promise<void> {
+    const { clock, timing, log, rid } = this.#options.server;
+    if (await withinTime(clock, timing.quorum.deviceStallMs, work)) return;
+    log.warn(
+      { event: "voter.stop-timed-out", rid },
+      "the device does not answer: this voter leaves all the same",
+    );
   }
 
   async #serve(leadership: Leadership): Promise<void> {
     const { log, rid } = this.#options.server;
+    let role: ServerRole | undefined;
+    let isOver = false;
+    const end = (error: unknown): void => {
+      if (isOver) return;
+      isOver = true;
+      if (this.#role === role) this.#role = undefined;
+      this.#ended(error);
+    };
     this.#voter.serving(true);
     try {
-      const role = await ServerRole.start(
-        { ...this.#options.server, onEnded: (error) => this.#ended(error) },
-        leadership,
-      );
+      role = await ServerRole.start({ ...this.#options.server, onEnded: end }, leadership);
       if (role.isEnded) return;
       this.#role = role;
       log.info({ event: "server.elected", rid, term: leadership.term }, "this member was elected");
-      if (this.#isStopping) await role.stop();
+      if (this.#isStopping) await this.#end(role);
     } catch (error) {
-      this.#ended(error);
+      end(error);
     }
   }
 
   #ended(error: unknown): void {
     const { log, rid } = this.#options.server;
-    this.#role = undefined;
     this.#voter.serving(false);
     const facts = { event: "server.ended", rid, err: error };
     if (error instanceof DeposedError) return log.warn(facts, "this server was superseded");
+    if (error instanceof DeviceStalledError)
+      return log.error(facts, "this server stopped until its device answers again");
     log.error(facts, "this server stopped, and does not run again");
     if (!this.#isStopping) {
       this.#voter

@@ -19,6 +19,10 @@ export interface MemberTiming {
   readonly leaseMs: number;
   /** An idle server looks so often whether it was superseded. */
   readonly watchMs: number;
+  /** A voter that leaves waits so long for others to make it dispensable. */
+  readonly farewellMs: number;
+  /** Closing gives up after so long. */
+  readonly closeMs: number;
 }
 
 /** The defaults: a killed server is replaced, and its locks go on, within two seconds. */
@@ -29,6 +33,8 @@ export const DEFAULT_MEMBER_TIMING: MemberTiming = {
   memberTimeoutMs: 2000,
   leaseMs: 600,
   watchMs: 200,
+  farewellMs: 5000,
+  closeMs: 30_000,
 };
 
 /** What clocks of two members may differ in rate, as a factor: far more than any clock that works. */

@@ -10,7 +10,7 @@ import {
   GiveExtentsRequest,
   TakeExtentRequest,
 } from "../protocol.ts";
-import { NoSpaceError } from "../server/volume-trees.ts";
+import { NoSpaceError, type NoSpaceErrorCode } from "../server/volume-trees.ts";
 import type { ServerLink } from "./server-link.ts";
 
 /** Blocks asked for at least when there is to be more at hand: 1 MiB. */
@@ -22,6 +22,8 @@ export class MemberSpace {
   readonly #link: Pick<ServerLink, "operation">;
   readonly #log: Logger;
   #returning: Promise<void> = Promise.resolve();
+  /** What the server said last when it had nothing. */
+  #shortage: NoSpaceErrorCode = "ERR_HOLDFAST_NO_SPACE";
   /** One asks at a time, so that none gets what another one asked for. */
   readonly #asking: Mutex = new Mutex();
 
@@ -88,7 +90,7 @@ export class MemberSpace {
     const pooled = this.#takeWhole(blocks);
     if (pooled !== undefined) return pooled;
     const taken = await this.#refill(blocks);
-    if (taken === undefined) throw new NoSpaceError(blocks, "this member");
+    if (taken === undefined) throw new NoSpaceError(blocks, "this member", this.#shortage);
     return taken;
   }
 
@@ -105,7 +107,7 @@ export class MemberSpace {
       const most = this.#pool.ask(this.freeBlocks + 1);
       const more = Math.min(most, Math.max(blocks, LEAST_ASKED_BLOCKS));
       const extent = await this.#request(Math.max(missing, more));
-      if (extent === undefined) throw new NoSpaceError(missing, "this member");
+      if (extent === undefined) throw new NoSpaceError(missing, "this member", this.#shortage);
     }
   }
 
@@ -119,6 +121,7 @@ export class MemberSpace {
       extent = ExtentMessage.decode(reply);
     } catch (error) {
       if (!(error instanceof NoSpaceError)) throw error;
+      this.#shortage = error.code;
     } finally {
       this.#pool.answered(extent);
     }

@@ -3,9 +3,11 @@
  * its operations, and knows in which term, and up to which eviction, it is a member.
  */
 import {
+  type Cancel,
   type Clock,
   type Cryptography,
   type Deferred,
+  DeviceError,
   type Logger,
   type Random,
   type Transport,
@@ -28,6 +30,7 @@ import type { LockClientDriver } from "../locks/locking.ts";
 import {
   Command,
   EMPTY_BODY,
+  FarewellRequest,
   JoinReply,
   JoinRequest,
   Membership,
@@ -47,6 +50,10 @@ export interface ServerLinkOptions {
   readonly timing: MemberTiming;
   /** Where the newest record says the server is; `term` is the newest this member was counted in. */
   readonly findServer: (term: bigint) => Promise<string | undefined>;
+  /** True if the volume says that this member is none any more; `term` as above. May throw {@link DeviceError}. */
+  readonly isForgotten: (term: bigint) => Promise<boolean>;
+  /** A server has said how many votes a campaign needs. */
+  readonly onVotes: (votes: number) => void;
   /** Requests of the server. */
   readonly handle: RequestHandler;
   /** A frame came from the server of this term. */
@@ -63,6 +70,9 @@ export interface ServerLinkPorts {
   readonly cryptography: Cryptography;
   readonly log: Logger;
 }
+
+/** A member that has said farewell, and has no server, looks so often at the volume. */
+const SIGN_MS = 500;
 
 /** The tie between a member and its servers. */
 export class ServerLink {
@@ -180,21 +190,57 @@ export class ServerLink {
   }
 
   /**
-   * Leaves in order; resolves when a server has forgotten this member. It reports to no new server any more: one that
-   * knows it still forgets it, whatever it held.
+   * Leaves in order; resolves when a server has forgotten this member, or the volume says that one has. It reports to no new
+   * server any more: one that knows it still forgets it, whatever it held.
    *
    * @throws what ended the membership before.
    */
-  async farewell(): Promise<void> {
+  async farewell(word: Omit<FarewellRequest, "patienceMs">): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     this.#isLeaving = true;
     this.lease.end(new ClosedError());
-    await this.#asked(COMMAND_FAREWELL, this.#session.farewell(EMPTY_BODY));
+    const body = FarewellRequest.encode({ ...word, patienceMs: this.#options.timing.farewellMs });
+    const answered = this.#asked(COMMAND_FAREWELL, this.#session.farewell(body));
+    const isGone = deferred<void>();
+    const cancel = this.#lookForSign(isGone);
+    try {
+      await Promise.race([answered, isGone.promise]);
+    } finally {
+      cancel();
+      // Where the sign came first, the answer does not come any more.
+      answered.catch(() => {});
+    }
   }
 
   /** Hangs up. Everything that waits fails with `error`. */
   close(error: Error): void {
     this.#fail(error);
+  }
+
+  /** Looks for the sign now and then, until what is returned is called. */
+  #lookForSign(isGone: Deferred<void>): Cancel {
+    let isOver = false;
+    let cancelTimer = arm(this.#clock, () => void look());
+    const look = async (): Promise<void> => {
+      const isSeen = !this.#session.isConnected && (await this.#isForgotten());
+      if (isOver) return;
+      if (isSeen) isGone.resolve();
+      else cancelTimer = arm(this.#clock, () => void look());
+    };
+    return () => {
+      isOver = true;
+      cancelTimer();
+    };
+  }
+
+  async #isForgotten(): Promise<boolean> {
+    try {
+      return await this.#options.isForgotten(this.#term);
+    } catch (error) {
+      // A device that cannot be read says nothing; how long to wait is for who closes to say.
+      if (error instanceof DeviceError) return false;
+      throw error;
+    }
   }
 
   async #meet({ term, call }: ServerContact): Promise<void> {
@@ -216,6 +262,7 @@ export class ServerLink {
     try {
       const reply = JoinReply.decode(await ask(Command.join, JoinRequest.encode(this.#options.join)));
       this.#evictGeneration = reply.evictGeneration;
+      this.#options.onVotes(reply.votes);
       this.#hasJoined = true;
       this.#joined.resolve(reply);
     } catch (error) {
@@ -234,7 +281,9 @@ export class ServerLink {
       const isLast = from + RECLAIM_LOCKS_MAX >= reports.length;
       const askedMs = this.#clock.now();
       const reply = await ask(Command.reclaim, ReclaimRequest.encode({ locks, isLast }));
-      this.#evictGeneration = Membership.decode(reply).evictGeneration;
+      const { evictGeneration, votes } = Membership.decode(reply);
+      this.#evictGeneration = evictGeneration;
+      this.#options.onVotes(votes);
       if (isLast) return askedMs;
     }
   }
@@ -261,6 +310,8 @@ export class ServerLink {
     if (!(error instanceof RequestError)) return error;
     const refusal = error.facts.error;
     if (refusal === Refusal.noSpace) return new NoSpaceError(0, "this operation");
+    if (refusal === Refusal.quarantined)
+      return new NoSpaceError(0, "this operation", "ERR_HOLDFAST_SPACE_QUARANTINED");
     if (refusal !== Refusal.evicted) return new OperationRefusedError(command, refusal, { cause: error });
     this.#fail(new EvictedError(this.#options.rid, { cause: error }));
     return this.#failure;
@@ -287,6 +338,10 @@ export class ServerLink {
     for (const operation of this.#unseen) if (operation < oldest) oldest = operation;
     return oldest - 1n;
   }
+}
+
+function arm(clock: Clock, action: () => void): Cancel {
+  return clock.at(clock.now() + SIGN_MS, action);
 }
 
 /** True if no server answered: the connection broke, or too much waits here. */

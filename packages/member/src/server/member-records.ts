@@ -4,15 +4,19 @@
  *   rid, 0                  the member's record
  *   rid, 1, first block     an extent it was granted and has not given back
  *   rid, 2, operation       the result of a mutating operation, until the member has seen it
+ *   rid, 3                  whose blocks in quarantine those of `rid` are; stays until there are none
  *
- * Everything of a member is found by one scan and goes away with its record, which goes last.
+ * Everything of a member is found by one scan and goes away with its record, which goes last; but for what is known of a
+ * member that is gone and may still write.
  */
 import { JournalRegion } from "@holdfast/item-store";
 import { HoldfastError } from "@holdfast/environment";
 import type { BTree } from "@holdfast/btree";
 import { flag, type StructCodec, struct, text, u32, u64 } from "@holdfast/wire-format";
 import { NAME_BYTES_MAX } from "../protocol.ts";
+import { ProcessRecord } from "../volume/process-record.ts";
 import type { StoredExtent } from "../volume/volume-state.ts";
+import { OwnerRecord } from "./fencing/owner-record.ts";
 
 /** What a commit knows of one member. */
 export interface MemberRecord {
@@ -32,6 +36,8 @@ export interface MemberRecord {
   readonly address: string;
   /** For people. */
   readonly name: string;
+  /** Where it runs. */
+  readonly process: ProcessRecord;
 }
 
 /** Layout of a member's record. */
@@ -44,6 +50,7 @@ export const MemberRecord: StructCodec<MemberRecord> = struct("MemberRecord", {
   journal: JournalRegion,
   address: text(255),
   name: text(NAME_BYTES_MAX),
+  process: ProcessRecord,
 });
 
 /** Grants that one change touches at most when all of a member's are to go: each may change several leaves of other trees. */
@@ -67,6 +74,7 @@ export class NotGrantedError extends HoldfastError<
 const RECORD = 0;
 const GRANT = 1;
 const RESULT = 2;
+const OWNER = 3;
 
 /** Reads and writes the members tree; changes belong to the commit that is being made. */
 export class MemberRecords {
@@ -100,6 +108,31 @@ export class MemberRecords {
       if (key[8] === RECORD) members.set(wordAt(key, 0), MemberRecord.decode(value));
     }
     return members;
+  }
+
+  /** What is known of the owner of blocks in quarantine. */
+  async owner(rid: bigint): Promise<OwnerRecord | undefined> {
+    const value = await this.#tree.get(keyOf(rid, OWNER));
+    return value === undefined ? undefined : OwnerRecord.decode(value);
+  }
+
+  /** Writes it. */
+  putOwner(rid: bigint, owner: OwnerRecord): Promise<void> {
+    return this.#tree.put(keyOf(rid, OWNER), OwnerRecord.encode(owner));
+  }
+
+  /** Forgets an owner. */
+  async removeOwner(rid: bigint): Promise<void> {
+    await this.#tree.delete(keyOf(rid, OWNER));
+  }
+
+  /** Every owner that is known, by rid. */
+  async owners(): Promise<ReadonlyMap<bigint, OwnerRecord>> {
+    const owners = new Map<bigint, OwnerRecord>();
+    for await (const { key, value } of this.#tree.scan()) {
+      if (key[8] === OWNER) owners.set(wordAt(key, 0), OwnerRecord.decode(value));
+    }
+    return owners;
   }
 
   /** The extents a member holds. */

@@ -4,6 +4,7 @@
  */
 import { HoldfastError } from "@holdfast/environment";
 import type { CommitRecord } from "@holdfast/quorum";
+import type { ProcessRecord } from "../volume/process-record.ts";
 import { ORPHANS_MAX, type VolumeState } from "../volume/volume-state.ts";
 
 /** No extent is set aside for another server. */
@@ -18,15 +19,21 @@ export class NoSpareError extends HoldfastError<"ERR_HOLDFAST_NO_SPARE", { reado
   }
 }
 
+/** Who opens. */
+export interface OpeningServer {
+  readonly term: bigint;
+  readonly process: ProcessRecord;
+}
+
 /**
- * The state that the opening commit of `term` records.
+ * The state that the opening commit of a term records.
  *
  * @throws {@link NoSpareError} `ERR_HOLDFAST_NO_SPARE` when no spare extent is left.
  */
 export function openingState(
   adopted: VolumeState,
   former: Pick<CommitRecord, "writer" | "term">,
-  term: bigint,
+  { term, process }: OpeningServer,
 ): VolumeState {
   const [taken, ...spares] = adopted.spares;
   const orphans = [
@@ -36,8 +43,9 @@ export function openingState(
       lengthBlocks,
       owner: former.writer,
       term: former.term,
+      isDrained: adopted.isResigned,
     })),
   ];
   if (taken === undefined || orphans.length > ORPHANS_MAX) throw new NoSpareError(term);
-  return { ...adopted, isResigned: false, metadataGrants: [taken], spares, orphans };
+  return { ...adopted, server: process, isResigned: false, metadataGrants: [taken], spares, orphans };
 }

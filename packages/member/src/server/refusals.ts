@@ -18,7 +18,8 @@ export class RefusedError extends HoldfastError<"ERR_HOLDFAST_REFUSED", { readon
 /** The code that travels for an error. */
 export function refusalFor(error: unknown): number {
   if (error instanceof RefusedError) return error.facts.refusal;
-  if (error instanceof NoSpaceError) return Refusal.noSpace;
+  if (error instanceof NoSpaceError)
+    return error.code === "ERR_HOLDFAST_NO_SPACE" ? Refusal.noSpace : Refusal.quarantined;
   if (error instanceof NotGrantedError) return Refusal.notYours;
   if (error instanceof CompactionRefusedError) return Refusal.resultRefused;
   return error instanceof MessageError || error instanceof RangeError ? Refusal.malformed : Refusal.internal;

@@ -7,7 +7,7 @@
  */
 import { JOURNAL_HALF_BLOCKS_MIN } from "@holdfast/item-store";
 import { SegmentRef } from "@holdfast/segment";
-import type { Logger } from "@holdfast/environment";
+import type { Clock, Logger } from "@holdfast/environment";
 import type { Leadership } from "@holdfast/quorum";
 import { BlockRef, compareBytes } from "@holdfast/wire-format";
 import {
@@ -15,6 +15,7 @@ import {
   CompactedRequest,
   EMPTY_BODY,
   ExtentMessage,
+  type FarewellRequest,
   GiveExtentsRequest,
   JoinReply,
   JoinRequest,
@@ -25,10 +26,14 @@ import {
   RecordSegmentsRequest,
   Refusal,
   TakeExtentRequest,
+  TuneRequest,
 } from "../protocol.ts";
+import { checkVotes } from "../volume/format-volume.ts";
+import type { StoredExtent } from "../volume/volume-state.ts";
 import type { VolumeSizes } from "../volume/sizes.ts";
 import type { Committer } from "./committer.ts";
 import type { Compactor } from "./compactor.ts";
+import { type Evidence, NO_EVIDENCE, ownerOf, wallTime } from "./fencing/owner-record.ts";
 import { GRANTS_PER_COMMIT, type MemberRecord } from "./member-records.ts";
 import { RefusedError } from "./refusals.ts";
 import { NoSpaceError, type VolumeTrees } from "./volume-trees.ts";
@@ -45,8 +50,17 @@ export interface RequestsOptions {
   readonly leadership: Pick<Leadership, "term" | "check">;
   readonly compactor: Compactor;
   readonly sizes: VolumeSizes;
+  readonly clock: Pick<Clock, "wallMs">;
+  /** A member left, and may have blocks in quarantine. */
+  readonly onOwner: (rid: bigint) => void;
   readonly log: Logger;
 }
+
+/** What a leaving member says of its writes. */
+export type LastWord = Pick<FarewellRequest, "mayBeWritten" | "isServing">;
+
+/** Every write it ever began is done. */
+const DRAINED: LastWord = { mayBeWritten: false, isServing: false };
 
 /** The requests of members, but for locks. */
 export class Requests {
@@ -95,8 +109,8 @@ export class Requests {
     });
     const { number, journal, name } = record;
     if (isNew) log.info({ event: "member.joined", rid, number, name }, "a member joined");
-    const { evictGeneration } = await this.#membership(rid);
-    return JoinReply.encode({ number, journal: [journal.first, journal.second], evictGeneration });
+    const membership = await this.#membership(rid);
+    return JoinReply.encode({ number, journal: [journal.first, journal.second], ...membership });
   }
 
   /** The server's word that `rid` is a member. */
@@ -182,12 +196,36 @@ export class Requests {
   }
 
   /** A member leaves: it has drained, so all it held is free. One that is being evicted is not asked any more. */
-  async farewell(rid: bigint): Promise<Uint8Array> {
-    const { committer, log, leadership } = this.#options;
+  async farewell(rid: bigint, word: LastWord = DRAINED): Promise<Uint8Array> {
+    const { committer, clock, log, leadership, onOwner } = this.#options;
+    const { term } = leadership;
     let left: "some" | "nothing" | "unknown" = "some";
-    while (left === "some") left = await committer.mutate((trees) => forgetSome(trees, rid));
+    while (left === "some")
+      left = await committer.mutate((trees) =>
+        forgetSome(trees, rid, { ...word, term, wallMs: clock.wallMs() }),
+      );
+    onOwner(rid);
     // Where it is unknown, an earlier server did it and its answer was lost.
     if (left === "nothing") log.info({ event: "member.left", rid, term: leadership.term }, "a member left");
+    return EMPTY_BODY;
+  }
+
+  /**
+   * Changes how many votes it takes to campaign.
+   *
+   * @param voters - Voters that are members and connected.
+   */
+  async tune(body: Uint8Array, voters: number): Promise<Uint8Array> {
+    const { votes, isForced } = TuneRequest.decode(body);
+    checkVotes(votes);
+    if (votes > voters && !isForced)
+      throw new RefusedError(
+        Refusal.tooFewVoters,
+        `${votes} votes are asked for, and ${voters} voters are here`,
+      );
+    const { committer, log, leadership } = this.#options;
+    await committer.mutate((trees) => Promise.resolve(trees.amend({ votes })));
+    log.info({ event: "votes.changed", term: leadership.term, votes }, "another number of votes is needed");
     return EMPTY_BODY;
   }
 
@@ -214,6 +252,7 @@ export class Requests {
       journal: { first, second },
       address: request.address,
       name: request.name,
+      process: request.process,
     };
     await trees.members.put(rid, record);
     return record;
@@ -241,12 +280,12 @@ export class Requests {
    */
   async #membership(rid: bigint): Promise<Membership> {
     const { committer, leadership } = this.#options;
-    const evictGeneration = await committer.read(async (trees) => {
+    const { evictGeneration, votes } = await committer.read(async (trees) => {
       await livingMember(trees, rid);
-      return committer.committed.evictGeneration;
+      return committer.committed;
     });
     await leadership.check();
-    return { evictGeneration };
+    return { evictGeneration, votes };
   }
 }
 
@@ -257,20 +296,38 @@ async function livingMember(trees: VolumeTrees, rid: bigint): Promise<MemberReco
 }
 
 /** Frees what a member held, as much as one change should touch, and removes its record with the last of it. */
-async function forgetSome(trees: VolumeTrees, rid: bigint): Promise<"some" | "nothing" | "unknown"> {
+async function forgetSome(
+  trees: VolumeTrees,
+  rid: bigint,
+  leaving: LastWord & { readonly term: bigint; readonly wallMs: number },
+): Promise<"some" | "nothing" | "unknown"> {
+  const release = (extent: StoredExtent): Promise<void> =>
+    leaving.mayBeWritten ? trees.quarantine(extent, rid, leaving.term) : trees.free.add(extent);
   const record = await trees.members.get(rid);
   if (record === undefined) return "unknown";
   if (record.isEvicted) throw new RefusedError(Refusal.evicted, "the member was evicted");
   const held = await trees.members.grants(rid);
   for (const extent of held.slice(0, GRANTS_PER_COMMIT)) {
     await trees.members.revoke(rid, extent);
-    await trees.free.add(extent);
+    await release(extent);
   }
   if (held.length > GRANTS_PER_COMMIT) return "some";
-  await trees.free.add(record.journal.first);
-  await trees.free.add(record.journal.second);
+  await release(record.journal.first);
+  await release(record.journal.second);
   await trees.members.remove(rid);
+  // Where its blocks are in quarantine, or may come there when its reign ends badly, it is remembered whose they are.
+  if (leaving.isServing || (await trees.isQuarantined(rid)))
+    await trees.members.putOwner(rid, ownerOf(record, evidenceOf(record, leaving)));
   return "nothing";
+}
+
+/** A farewell is evidence if everything that the member ever began to write is done. */
+function evidenceOf(
+  { name }: MemberRecord,
+  { mayBeWritten, isServing, wallMs }: LastWord & { readonly wallMs: number },
+): { readonly wallMs: number; readonly evidence: Evidence } {
+  if (mayBeWritten || isServing) return { wallMs, evidence: NO_EVIDENCE };
+  return { wallMs, evidence: { kind: "farewell", by: name, atMs: wallTime(wallMs) } };
 }
 
 /** What a faulty member may not bring into the manifest: others would fail on it. */

@@ -17,6 +17,8 @@ export interface RosterOptions {
   readonly memberTimeoutMs: number;
   /** A member's time is over. */
   readonly onSilent: (rid: bigint) => void;
+  /** A member is waited for from now on. */
+  readonly onAwaited: (rid: bigint) => void;
 }
 
 /** The members of one server. */
@@ -52,9 +54,21 @@ export class Roster {
     return [...this.#present].filter((rid) => this.#connected.has(rid));
   }
 
+  /** Whoever has a connection. */
+  connectedMembers(): readonly bigint[] {
+    return [...this.#connected];
+  }
+
   /** A member has a record and is to report within `ms` milliseconds. */
   expect(rid: bigint, ms: number): void {
-    if (rid !== this.#options.own) this.#deadlines.arm(rid, ms);
+    if (rid === this.#options.own) return;
+    this.#deadlines.arm(rid, ms);
+    this.#options.onAwaited(rid);
+  }
+
+  /** True while a member is waited for. */
+  isAwaited(rid: bigint): boolean {
+    return this.#deadlines.isArmed(rid);
   }
 
   /** A member is counted in. One whose connection broke meanwhile is waited for. */
@@ -81,6 +95,7 @@ export class Roster {
     if (this.#barred.has(rid)) return false;
     this.bar(rid);
     this.#deadlines.arm(rid, this.#options.memberTimeoutMs);
+    this.#options.onAwaited(rid);
     return true;
   }
 

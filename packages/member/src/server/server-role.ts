@@ -12,41 +12,40 @@
 import {
   type BlockDevice,
   type BrokenRules,
-  type Cancel,
   type Clock,
   type Cryptography,
   type Deferred,
-  DeviceError,
+  type FenceAgent,
   HoldfastError,
   type Logger,
+  type Processes,
   type Random,
   type Transport,
   deferred,
 } from "@holdfast/environment";
-import {
-  COMMAND_FAREWELL,
-  REFUSAL,
-  type Respond,
-  type ServerSessions,
-  startServerSessions,
-} from "@holdfast/net-reliable";
-import type { Leadership } from "@holdfast/quorum";
+import { REFUSAL, type ServerSessions, startServerSessions } from "@holdfast/net-reliable";
+import { DeposedError, type Leadership } from "@holdfast/quorum";
 import { type LockServerDriver, createLockServer } from "../locks/lock-server-driver.ts";
-import { Command, EMPTY_BODY, Refusal, StatusReply } from "../protocol.ts";
+import { Command, ServerLeaves, StatusReply } from "../protocol.ts";
 import type { MemberTiming } from "../timing.ts";
 import type { VolumeLayout } from "../volume/layout.ts";
+import type { ProcessRecord } from "../volume/process-record.ts";
+import { quorumRegionOf } from "../volume/quorum-region.ts";
 import { sizesFor } from "../volume/sizes.ts";
 import type { SuperBlock } from "../volume/super-block.ts";
 import { VolumeState } from "../volume/volume-state.ts";
+import { Attendance } from "./attendance.ts";
 import { Committer } from "./committer.ts";
 import { Compactor, type CompactorLimits } from "./compactor.ts";
+import { DeviceWatch } from "./device-watch.ts";
 import { Evictions } from "./evictions.ts";
+import { Departures } from "./fencing/departures.ts";
 import { openingState } from "./opening.ts";
-import { RefusedError, refusalFor } from "./refusals.ts";
+import { Reception } from "./reception.ts";
 import { Requests } from "./requests.ts";
-import { Roster } from "./roster.ts";
 import { statusOf } from "./status.ts";
 import { VolumeTrees } from "./volume-trees.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** What a reign needs. */
 export interface ServerRoleOptions {
@@ -65,6 +64,11 @@ export interface ServerRoleOptions {
   readonly timing: MemberTiming;
   readonly compactorLimits: CompactorLimits;
   readonly brokenRules: BrokenRules;
+  /** The server's own member, for people. */
+  readonly name: string;
+  readonly process: ProcessRecord;
+  readonly processes: Processes | undefined;
+  readonly fenceAgent: FenceAgent | undefined;
   /** Called once, when the reign ended by itself: deposed, or a commit failed. */
   readonly onEnded: (error: unknown) => void;
 }
@@ -89,36 +93,57 @@ export class ServerRole {
   readonly #requests: Requests;
   readonly #compactor: Compactor;
   readonly #evictions: Evictions;
-  readonly #roster: Roster;
-  /** Calls that arrived before the opening was recorded. */
-  #early: (() => void)[] | undefined = [];
+  readonly #attendance: Attendance;
+  readonly #departures: Departures;
+  readonly #reception: Reception;
   /** Resolves when this server's own member is counted in. */
   readonly #ownMember: Deferred<void> = deferred();
-  #watch: Cancel = () => {};
+  readonly #watchdog: Watchdog;
   #isEnded = false;
 
   private constructor(options: ServerRoleOptions, leadership: Leadership, sessions: ServerSessions) {
     this.#options = options;
     this.#leadership = leadership;
     this.#sessions = sessions;
-    const { device, superBlock, layout, rid, brokenRules, clock, log, compactorLimits } = options;
+    const { superBlock, layout, rid, brokenRules, clock, log, compactorLimits, timing } = options;
     const { term, adopted } = leadership;
     const sizes = sizesFor(layout.dataCount);
-    const opening = openingState(VolumeState.decode(adopted.payload), adopted, term);
+    const opening = openingState(VolumeState.decode(adopted.payload), adopted, {
+      term,
+      process: options.process,
+    });
     const fsid = superBlock.fsid;
     const data = { start: layout.dataBlock, lengthBlocks: Number(layout.dataCount) };
+    const watch = new DeviceWatch(options.device);
+    const { device } = watch;
     const trees = new VolumeTrees({ device, fsid, rid, term, data, sizes, brokenRules }, opening);
     const onFatal = (error: unknown): void => this.#end(error);
+    this.#watchdog = new Watchdog({ clock, timing, watch, leadership, onEnd: onFatal });
+    const onRecorded = (written: VolumeTrees): void => this.#departures.recorded(written);
     this.#committer = new Committer(
-      { trees, leadership, address: sessions.address, brokenRules, log, onFatal },
+      { trees, leadership, address: sessions.address, brokenRules, log, onFatal, onRecorded },
       opening,
     );
+    this.#departures = new Departures({
+      own: rid,
+      name: options.name,
+      process: options.process,
+      processes: options.processes,
+      agent: options.fenceAgent,
+      volumeBlocks: data.lengthBlocks,
+      clock,
+      committer: this.#committer,
+      roster: () => this.#attendance.roster,
+      onGone: (member) => this.#attendance.gone(member),
+      onFatal,
+      log,
+    });
     const call: ServerSessions["call"] = (...args) => sessions.call(...args);
     this.#compactor = new Compactor({
       committer: this.#committer,
       clock,
       call,
-      workers: () => this.#roster.workers(),
+      workers: () => this.#attendance.roster.workers(),
       limits: compactorLimits,
       onFatal,
       log,
@@ -128,6 +153,8 @@ export class ServerRole {
       leadership,
       compactor: this.#compactor,
       sizes,
+      clock,
+      onOwner: (member) => this.#departures.left(member),
       log,
     });
     this.#evictions = new Evictions({
@@ -138,7 +165,10 @@ export class ServerRole {
       clock,
       committer: this.#committer,
       ownMember: this.#ownMember.promise,
-      onDone: (member) => this.#leave(member),
+      onDone: (member) => {
+        this.#attendance.evicted(member);
+        this.#departures.evicted(member);
+      },
       onFatal,
       log,
     });
@@ -148,14 +178,36 @@ export class ServerRole {
       call,
       gate: () => leadership.check(),
       manifestVersion: () => this.#committer.committed.manifestVersion,
-      onBadPeer: (member, reason) => this.#expel(member, reason),
+      onBadPeer: (member, reason) => this.#attendance.expel(member, reason),
       log,
     });
-    this.#roster = new Roster({
-      clock,
-      own: rid,
-      memberTimeoutMs: options.timing.memberTimeoutMs,
-      onSilent: (member) => this.#inBackground(this.#evict(member)),
+    this.#attendance = new Attendance(
+      {
+        own: rid,
+        clock,
+        timing,
+        committer: this.#committer,
+        requests: this.#requests,
+        locks: this.#locks,
+        evictions: this.#evictions,
+        compactor: this.#compactor,
+        evidenceOf: (member) => this.#departures.evidenceOf(member),
+        onAwaited: (member) => this.#departures.awaited(member),
+        bar: (member) => sessions.evict(member),
+        onFatal,
+        log,
+      },
+      this.#ownMember,
+    );
+    this.#reception = new Reception({
+      attendance: this.#attendance,
+      requests: this.#requests,
+      locks: this.#locks,
+      status: () => this.#status(),
+      fence: (body) => this.#departures.fence(body),
+      forgetSession: (member) => sessions.forget(member),
+      onFatal,
+      log,
     });
     // Nobody may be waiting for it when the reign ends.
     this.#ownMember.promise.catch(() => {});
@@ -183,10 +235,10 @@ export class ServerRole {
         admit: ({ rid }) => (role === undefined ? 0 : role.#admit(rid)),
         handle: (rid, command, body, respond) => {
           const kept = role === undefined ? body.slice() : body;
-          whenBuilt((built) => built.#receive(rid, command, kept, respond));
+          whenBuilt((built) => built.#reception.receive(rid, command, kept, respond));
         },
-        onPeerUp: (rid) => whenBuilt((built) => built.#roster.connected(rid)),
-        onPeerDown: (rid) => whenBuilt((built) => built.#roster.disconnected(rid)),
+        onPeerUp: (rid) => whenBuilt((built) => built.#attendance.roster.connected(rid)),
+        onPeerDown: (rid) => whenBuilt((built) => built.#attendance.roster.disconnected(rid)),
         onPeerExpired: (rid) => whenBuilt((built) => built.#forgetStranger(rid)),
       },
       { transport, clock, random, cryptography, log },
@@ -235,24 +287,22 @@ export class ServerRole {
   }
 
   async #open(): Promise<void> {
+    this.#watchdog.start();
     // Not through the committer: this record grants the first blocks, so no tree may be written for it.
     await this.#leadership.commit(VolumeState.encode(this.#committer.committed), this.address);
     const members = await this.#committer.read((trees) => trees.members.list());
-    const evicted = [...members].filter(([, record]) => record.isEvicted).map(([rid]) => rid);
-    const living = [...members.keys()].filter((rid) => !evicted.includes(rid));
-    for (const rid of evicted) this.#roster.bar(rid);
-    // Those who are being evicted have locks that go on when that is done, and not before.
-    this.#locks.beginRecovery([...members.keys()]);
-    const { timing, log } = this.#options;
-    for (const rid of living) this.#roster.expect(rid, timing.recoveryMs);
-    log.info(
-      { event: "server.opened", term: this.term, address: this.address, members: living.length },
+    if (this.#isEnded) return;
+    const evicted = this.#attendance.open(members);
+    this.#options.log.info(
+      {
+        event: "server.opened",
+        term: this.term,
+        address: this.address,
+        members: members.size - evicted.length,
+      },
       "this member serves",
     );
-    const early = this.#early ?? [];
-    this.#early = undefined;
-    for (const action of early) action();
-    this.#keepWatch();
+    this.#reception.open();
     this.#inBackground(this.#settle(evicted));
   }
 
@@ -262,134 +312,16 @@ export class ServerRole {
     await this.#ownMember.promise;
     for (const rid of evicted) await this.#evictions.finish(rid);
     this.#compactor.lookForWork();
-  }
-
-  /** A server that nobody talks to must notice its successor too. */
-  #keepWatch(): void {
-    if (this.#isEnded) return;
-    const { clock, timing } = this.#options;
-    this.#watch = clock.at(clock.now() + timing.watchMs, () => {
-      this.#leadership.check().then(
-        () => this.#keepWatch(),
-        (error: unknown) => this.#end(error),
-      );
-    });
-  }
-
-  #receive(rid: bigint, command: number, body: Uint8Array, respond: Respond): void {
-    if (this.#early === undefined) return this.#dispatch(rid, command, body, respond);
-    const copy = body.slice();
-    this.#early.push(() => this.#dispatch(rid, command, copy, respond));
-  }
-
-  #dispatch(rid: bigint, command: number, body: Uint8Array, respond: Respond): void {
-    switch (command) {
-      case Command.join:
-        return this.#answer(respond, this.#join(rid, body));
-      case Command.reclaim:
-        return this.#answer(respond, this.#reclaim(rid, body));
-      case COMMAND_FAREWELL:
-        return this.#answer((error, reply) => {
-          respond(error, reply);
-          if (error === 0) this.#sessions.forget(rid);
-        }, this.#farewell(rid));
-      case Command.status:
-        return this.#answer(respond, this.#status());
-      default:
-        if (!this.#roster.isPresent(rid)) return respond(Refusal.evicted, EMPTY_BODY);
-        if (command === Command.lock) return this.#locks.handleRequest(rid, body, respond);
-        return this.#answer(respond, this.#requests.handle(rid, command, body));
-    }
-  }
-
-  #answer(respond: Respond, work: Promise<Uint8Array>): void {
-    work.then(
-      (body) => respond(0, body),
-      (error: unknown) => {
-        // An answer of a server that has ended would be a lie: the member asks the next one.
-        if (this.#isEnded) return;
-        if (error instanceof DeviceError) return this.#end(error);
-        const refusal = refusalFor(error);
-        if (refusal === Refusal.internal) {
-          this.#options.log.error({ event: "request.failed", err: error }, "a request failed");
-        }
-        respond(refusal, EMPTY_BODY);
-      },
-    );
-  }
-
-  async #join(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
-    this.#assertWelcome(rid);
-    const reply = await this.#requests.join(rid, body);
-    this.#assertWelcome(rid);
-    // Who asks to join holds nothing, whatever a former server recorded of it: there is no report to wait for.
-    this.#locks.reclaimed(rid);
-    this.#enter(rid);
-    return reply;
-  }
-
-  async #reclaim(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
-    const reply = await this.#requests.confirm(rid);
-    this.#assertWelcome(rid);
-    // It was counted in, and only the answer was lost.
-    if (this.#roster.isPresent(rid)) return reply;
-    const { error, isLast } = this.#locks.handleReclaim(rid, body);
-    if (error !== 0) {
-      this.#expel(rid, "its report of locks was refused");
-      throw new RefusedError(Refusal.evicted, "the report of locks was refused");
-    }
-    this.#assertWelcome(rid);
-    if (isLast) {
-      this.#locks.reclaimed(rid);
-      this.#enter(rid);
-    }
-    return reply;
-  }
-
-  #assertWelcome(rid: bigint): void {
-    if (this.#roster.isBarred(rid)) throw new RefusedError(Refusal.evicted, "the asker was evicted");
-  }
-
-  #enter(rid: bigint): void {
-    this.#roster.enter(rid);
-    if (rid === this.#options.rid) this.#ownMember.resolve();
-    this.#compactor.lookForWork();
-  }
-
-  async #farewell(rid: bigint): Promise<Uint8Array> {
-    // Replays write to blocks of the server's own member: it does not leave in the middle of one.
-    if (rid === this.#options.rid) await this.#evictions.close();
-    const reply = await this.#requests.farewell(rid);
-    this.#leave(rid);
-    return reply;
-  }
-
-  #leave(rid: bigint): void {
-    this.#roster.leave(rid);
-    this.#locks.remove(rid);
-    this.#compactor.memberGone(rid);
+    await this.#departures.open();
   }
 
   #admit(rid: bigint): number {
-    return this.#roster.isBarred(rid) ? REFUSAL.EVICTED : 0;
+    return this.#attendance.roster.isBarred(rid) ? REFUSAL.EVICTED : 0;
   }
 
   /** The session of somebody who is no member, and has been away for long, is of no use. */
   #forgetStranger(rid: bigint): void {
-    if (!this.#roster.isPresent(rid)) this.#sessions.forget(rid);
-  }
-
-  async #evict(rid: bigint): Promise<void> {
-    // From here on it is not let in: a reclaim that is on its way meets the mark or this.
-    this.#roster.bar(rid);
-    await this.#evictions.mark(rid);
-    this.#sessions.evict(rid);
-    await this.#evictions.finish(rid);
-  }
-
-  #expel(rid: bigint, reason: string): void {
-    if (!this.#roster.condemn(rid)) return;
-    this.#options.log.warn({ event: "member.expelled", rid, reason }, "a member broke the protocol");
+    if (!this.#attendance.roster.isPresent(rid)) this.#sessions.forget(rid);
   }
 
   /** Work that nobody waits for: its failure ends the reign, since the next server starts it again. */
@@ -398,14 +330,16 @@ export class ServerRole {
   }
 
   async #status(): Promise<Uint8Array> {
-    const { layout, rid: server } = this.#options;
+    const { layout, rid: server, superBlock } = this.#options;
     const status = await statusOf({
       term: this.term,
       server,
       layout,
+      region: quorumRegionOf(superBlock, layout),
       committer: this.#committer,
       compactor: this.#compactor,
-      roster: this.#roster,
+      roster: this.#attendance.roster,
+      problemOf: (member) => this.#departures.problemOf(member),
     });
     await this.#leadership.check();
     return StatusReply.encode(status);
@@ -422,13 +356,23 @@ export class ServerRole {
   async #halt(error: unknown): Promise<void> {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#watch();
-    this.#roster.close();
+    this.#watchdog.stop();
+    this.#reception.close();
+    this.#attendance.close(error);
+    this.#departures.close(error);
     this.#inBackground(this.#evictions.close());
     this.#ownMember.reject(error);
     this.#committer.stop(error);
     this.#compactor.stop(error);
     this.#locks.stop();
+    this.#sayGoodbye(!(error instanceof DeposedError));
     await this.#sessions.close();
+  }
+
+  /** Who is connected looks for the next server at once; the others find out by silence. */
+  #sayGoodbye(isVacant: boolean): void {
+    const body = ServerLeaves.encode({ term: this.term, isVacant });
+    for (const rid of this.#attendance.roster.connectedMembers())
+      this.#sessions.call(rid, Command.serverLeaves, body, () => {});
   }
 }

@@ -11,6 +11,7 @@ import { NO_BLOCK } from "@holdfast/wire-format";
 import { VOLUME_FORMAT_HASH } from "../formats.ts";
 import { layoutFor, type VolumeLayout } from "./layout.ts";
 import { NodeBatch, NodeStore } from "./node-store.ts";
+import { quorumRegionOf } from "./quorum-region.ts";
 import { sizesFor } from "./sizes.ts";
 import { FORMAT_VERSION, type SuperBlock, sealSuper } from "./super-block.ts";
 import { EMPTY_STATE, SPARES_MAX, VolumeState } from "./volume-state.ts";
@@ -62,6 +63,9 @@ export async function formatVolume(
     fsid: random.u64() | 1n,
     blockCount: layout.blockCount,
     termsMax: layout.termsMax,
+    termBase: 0n,
+    generation: 0,
+    isRenewing: false,
     votes: options.votes,
     key: random.bytes(32),
     label: options.label,
@@ -72,7 +76,7 @@ export async function formatVolume(
     ...(await writeFreeSpace(device, layout, superBlock.fsid)),
     votes: options.votes,
   };
-  const region = { fsid: superBlock.fsid, ...layout.quorum };
+  const region = quorumRegionOf(superBlock, layout);
   await writeBlocks(device, formatQuorum(region, VolumeState.encode(state)), {
     total: fixedBlocks(layout),
     report: options.onProgress,

@@ -1,5 +1,5 @@
 /*
- * The super block: what mkfs decided and nobody changes while the volume is open.
+ * The super block: what mkfs decided and nobody changes while the volume is open. Only a renewal of the term slots does.
  *
  * It stands twice, at block 16 and in the last block, so that one damaged copy costs nothing. The format hash
  * stands in front of everything that a change of format could move, and outside the hash itself.
@@ -17,6 +17,7 @@ import {
   BlockType,
   bytes,
   equalBytes,
+  flag,
   openBlock,
   sealBlock,
   type StructCodec,
@@ -43,6 +44,12 @@ export interface SuperBlock {
   readonly blockCount: bigint;
   /** Term slots. */
   readonly termsMax: number;
+  /** The term before the first of these slots; 0 since mkfs. */
+  readonly termBase: bigint;
+  /** How often the slots were renewed. */
+  readonly generation: number;
+  /** True while the slots are being renewed: nothing but another renewal opens the volume. */
+  readonly isRenewing: boolean;
   /** Voters that must agree before one campaigns, as mkfs had it; the newest record says what holds now. */
   readonly votes: number;
   /** Secret that members prove to know. */
@@ -58,6 +65,9 @@ export const SuperBlock: StructCodec<SuperBlock> = struct("SuperBlock", {
   fsid: u64,
   blockCount: u64,
   termsMax: u32,
+  termBase: u64,
+  generation: u32,
+  isRenewing: flag,
   votes: u16,
   key: bytes(32),
   label: text(64),
@@ -71,6 +81,7 @@ export type VolumeErrorCode =
   | "ERR_HOLDFAST_VOLUME_TRUNCATED"
   | "ERR_HOLDFAST_VOLUME_FSID"
   | "ERR_HOLDFAST_VOLUME_EXISTS"
+  | "ERR_HOLDFAST_RENEWAL_UNFINISHED"
   | "ERR_HOLDFAST_SUPER_CORRUPT";
 
 /** A device that cannot be opened as the volume that was meant. */
@@ -109,10 +120,29 @@ export function sealSuper(
 /**
  * Reads both copies of the super block and checks that this code can open the volume.
  *
- * @throws {@link VolumeError} when the device is no volume, another format, truncated, or not `expectedFsid`.
+ * @throws {@link VolumeError} when the device is no volume, another format, truncated, not `expectedFsid`, or half renewed.
  * @throws {@link DeviceError} when neither copy serves and one of them could not be read.
  */
 export async function readSuper(
+  device: BlockDevice,
+  formatHash: bigint,
+  expectedFsid?: bigint,
+): Promise<SuperReading> {
+  const reading = await readSuperToRenew(device, formatHash, expectedFsid);
+  if (!reading.superBlock.isRenewing) return reading;
+  throw new VolumeError(
+    "ERR_HOLDFAST_RENEWAL_UNFINISHED",
+    `the renewal of ${device.url} was interrupted: run "holdfast renew" once more`,
+    device.url,
+  );
+}
+
+/**
+ * The same for who renews: a volume that is half renewed will do.
+ *
+ * @throws as {@link readSuper}, but for `ERR_HOLDFAST_RENEWAL_UNFINISHED`.
+ */
+export async function readSuperToRenew(
   device: BlockDevice,
   formatHash: bigint,
   expectedFsid?: bigint,

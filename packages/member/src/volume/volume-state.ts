@@ -5,7 +5,18 @@
  * had been granted by an earlier record.
  */
 import { FreeSpaceCounters, NO_FREE_SPACE, NO_QUARANTINE, QuarantineTotals } from "@holdfast/alloc-extent";
-import { BlockRef, flag, list, NO_BLOCK, type StructCodec, struct, u16, u32, u64 } from "@holdfast/wire-format";
+import {
+  BlockRef,
+  flag,
+  list,
+  NO_BLOCK,
+  type StructCodec,
+  struct,
+  u16,
+  u32,
+  u64,
+} from "@holdfast/wire-format";
+import { NO_PROCESS, ProcessRecord } from "./process-record.ts";
 
 /** A run of blocks. */
 export interface StoredExtent {
@@ -29,6 +40,8 @@ export interface OrphanedGrant {
   readonly owner: bigint;
   /** Its term. */
   readonly term: bigint;
+  /** True if it resigned: every write of that term was done when its last record was. */
+  readonly isDrained: boolean;
 }
 
 /** Layout of an orphaned grant. */
@@ -37,6 +50,7 @@ export const OrphanedGrant: StructCodec<OrphanedGrant> = struct("OrphanedGrant",
   lengthBlocks: u32,
   owner: u64,
   term: u64,
+  isDrained: flag,
 });
 
 /** Extents of metadata that one server may hold at a time. */
@@ -70,6 +84,10 @@ export interface VolumeState {
   readonly free: FreeSpaceCounters;
   /** How much is in quarantine. */
   readonly quarantine: QuarantineTotals;
+  /** Blocks of former servers that nobody can write to any more, kept since trees reached them when that was found out. */
+  readonly retained: QuarantineTotals;
+  /** The process that wrote this record. */
+  readonly server: ProcessRecord;
   /** True if the server that wrote this record has drained and left. */
   readonly isResigned: boolean;
   /** Where the server of this record may write metadata. */
@@ -94,6 +112,8 @@ export const VolumeState: StructCodec<VolumeState> = struct("VolumeState", {
   nextJob: u64,
   free: FreeSpaceCounters,
   quarantine: QuarantineTotals,
+  retained: QuarantineTotals,
+  server: ProcessRecord,
   isResigned: flag,
   metadataGrants: list(StoredExtent, METADATA_GRANTS_MAX),
   spares: list(StoredExtent, SPARES_MAX),
@@ -113,6 +133,8 @@ export const EMPTY_STATE: VolumeState = {
   nextJob: 1n,
   free: NO_FREE_SPACE,
   quarantine: NO_QUARANTINE,
+  retained: NO_QUARANTINE,
+  server: NO_PROCESS,
   isResigned: true,
   metadataGrants: [],
   spares: [],

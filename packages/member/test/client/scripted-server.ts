@@ -22,6 +22,8 @@ export class World {
   readonly clock = this.ports.clock;
   readonly network = this.ports.network;
   serverAddress: string | undefined = undefined;
+  /** What the volume says of the member. */
+  isForgotten = false;
 }
 
 export class Server {
@@ -70,9 +72,9 @@ export class Server {
 
   #answer(command: number, body: Uint8Array): Uint8Array {
     const { evictGeneration, term } = this;
-    if (command === Command.join) return JoinReply.encode({ number: 3, journal: JOURNAL, evictGeneration });
+    if (command === Command.join) return JoinReply.encode({ number: 3, journal: JOURNAL, evictGeneration, votes: 1 });
     if (command === Command.reclaim || command === Command.confirm)
-      return Membership.encode({ evictGeneration });
+      return Membership.encode({ evictGeneration, votes: 1 });
     if (command !== Command.lock) return body;
     const { start, mode } = LockRequest.decode(body);
     return LockGrant.encode({ start, mode, writeSeq: term << 40n, term, manifestVersion: 0n });

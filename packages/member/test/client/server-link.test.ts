@@ -7,10 +7,13 @@ import { DEFAULT_MEMBER_TIMING, EvictedError, NoSpaceError } from "../../src/ind
 import { createLockClient } from "../../src/locks/lock-client-driver.ts";
 import type { LockClientDriver } from "../../src/locks/locking.ts";
 import { Command, EMPTY_BODY, type Operation, Refusal, TakeExtentRequest } from "../../src/protocol.ts";
+import { NO_PROCESS } from "../../src/volume/process-record.ts";
 import { rangeOf } from "../locks/lock-wiring.ts";
 import { identity, JOURNAL, Server, World } from "./scripted-server.ts";
 
 const RID = 5n;
+const LAST_WORD = { mayBeWritten: false, isServing: false };
+
 interface Fixture {
   readonly world: World;
   readonly link: ServerLink;
@@ -32,13 +35,18 @@ function begin(): Fixture {
         formatVersion: 1,
         blockCount: 1n,
         termsMax: 64,
+        termBase: 0n,
+        generation: 0,
+        isRenewing: false,
         votes: 1,
         label: "",
       },
       rid: RID,
-      join: { isVoter: false, address: "", name: "test" },
+      join: { isVoter: false, address: "", name: "test", process: NO_PROCESS },
       timing: DEFAULT_MEMBER_TIMING,
       findServer: () => Promise.resolve(world.serverAddress),
+      isForgotten: () => Promise.resolve(world.isForgotten),
+      onVotes: () => {},
       handle: (_, __, ___, respond) => respond(Refusal.unknownCommand, EMPTY_BODY),
       onHeard: () => {},
       onLost: (error) => losses.push(error),
@@ -84,7 +92,12 @@ test("a member joins once, before anything else is asked", async () => {
   await world.clock.advance(300);
   await early;
 
-  expect(await link.joined).toEqual({ number: 3, journal: JOURNAL, evictGeneration: 0n });
+  expect(await link.joined).toEqual({
+    number: 3,
+    journal: JOURNAL,
+    evictGeneration: 0n,
+    votes: 1,
+  });
   expect(server.asked).toEqual([Command.join, Command.manifest]);
   expect([link.term, link.isConnected, link.failure]).toEqual([1n, true, undefined]);
 });
@@ -193,7 +206,7 @@ test("a member that was evicted is told once: everything fails, nothing is asked
     expect(outcome).toBeInstanceOf(EvictedError);
   expect(losses).toHaveLength(1);
   await expect(link.request(Command.manifest, EMPTY_BODY)).rejects.toBe(losses[0]);
-  await expect(link.farewell()).rejects.toBe(losses[0]);
+  await expect(link.farewell(LAST_WORD)).rejects.toBe(losses[0]);
   await expect(link.termAfter(0n)).rejects.toBe(losses[0]);
   expect(link.lease.isValid).toBe(false);
   await server.sessions.close();
@@ -290,7 +303,7 @@ test("a member that leaves reports nothing to a new server: it only says farewel
   const fixture = await joined();
   const { link, server, losses } = fixture;
   server.refusals.set(COMMAND_FAREWELL, 0);
-  const farewell = link.farewell();
+  const farewell = link.farewell(LAST_WORD);
   await fixture.world.clock.advance(30);
 
   const next = await succeed(fixture, server, 2n);
@@ -304,7 +317,7 @@ test("a member that leaves reports nothing to a new server: it only says farewel
 test("a farewell to a server that has evicted the member says so", async () => {
   const { link, world, server } = await joined();
   server.refusals.set(COMMAND_FAREWELL, Refusal.evicted);
-  const outcome = link.farewell().catch((error: unknown) => error);
+  const outcome = link.farewell(LAST_WORD).catch((error: unknown) => error);
 
   await world.clock.advance(30);
 

@@ -87,7 +87,7 @@ test("a change that fails is undone and fails alone", async () => {
 test("a state that no record can hold is undone with the change that made it, and the reign goes on", async () => {
   const world = await ServerWorld.format();
   const server = await world.serve(1n);
-  const orphan = { start: 1n, lengthBlocks: 1, owner: 1n, term: 1n };
+  const orphan = { start: 1n, lengthBlocks: 1, owner: 1n, term: 1n, isDrained: false };
 
   const outcome = server.committer.mutate(async (trees) => {
     trees.amend({ orphans: Array.from({ length: ORPHANS_MAX + 1 }, () => orphan) });

@@ -1,7 +1,7 @@
 import { BTree } from "@holdfast/btree";
 import { NO_BLOCK } from "@holdfast/wire-format";
 import { expect, test } from "vitest";
-import { MemberRecord, NodeStore, NotGrantedError } from "../../src/index.ts";
+import { MemberRecord, NO_PROCESS, NodeStore, NotGrantedError } from "../../src/index.ts";
 import { NAME_BYTES_MAX } from "../../src/protocol.ts";
 import { MemberRecords } from "../../src/server/member-records.ts";
 import { MemoryDevice } from "../world/memory-device.ts";
@@ -15,6 +15,7 @@ const RECORD: MemberRecord = {
   journal: { first: { start: 10n, lengthBlocks: 256 }, second: { start: 300n, lengthBlocks: 256 } },
   address: "tcp://127.0.0.1:7000",
   name: "größe/1",
+  process: { ...NO_PROCESS, hostName: "h", bootId: "b", namespace: 4n, pid: 17, startTime: 5n },
 };
 
 function records(): MemberRecords {
@@ -26,7 +27,7 @@ test("a record comes back as it was, with the longest names too", () => {
 
   expect(MemberRecord.decode(MemberRecord.encode(RECORD))).toEqual(RECORD);
   expect(MemberRecord.decode(MemberRecord.encode(long))).toEqual(long);
-  expect(MemberRecord.sizeBytes).toBe(433);
+  expect(MemberRecord.sizeBytes).toBe(558);
   expect(() => MemberRecord.encode({ ...RECORD, name: "n".repeat(NAME_BYTES_MAX + 1) })).toThrow(RangeError);
 });
 

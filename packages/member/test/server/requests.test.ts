@@ -258,7 +258,7 @@ test("a member is confirmed with the number of evictions so far", async () => {
   await server.join(B);
   await markEvicted(server, B);
 
-  expect(Membership.decode(await server.requests.confirm(A))).toEqual({ evictGeneration: 1n });
+  expect(Membership.decode(await server.requests.confirm(A))).toEqual({ evictGeneration: 1n, votes: 1 });
 });
 
 test("a member with more extents than one commit should touch leaves, and is evicted, in several", async () => {

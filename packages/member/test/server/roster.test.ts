@@ -11,7 +11,8 @@ function fixture(): { clock: ManualClock; silent: bigint[]; roster: Roster } {
   const onSilent = (rid: bigint): void => {
     silent.push(rid);
   };
-  return { clock, silent, roster: new Roster({ clock, own: OWN, memberTimeoutMs: 100, onSilent }) };
+  const options = { clock, own: OWN, memberTimeoutMs: 100, onSilent, onAwaited: () => {} };
+  return { clock, silent, roster: new Roster(options) };
 }
 
 test("a member that reports in time and stays connected is never silent", async () => {

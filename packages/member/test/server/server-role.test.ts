@@ -5,15 +5,24 @@ import { DeposedError } from "@holdfast/quorum";
 import { createHmac } from "node:crypto";
 import { expect, test } from "vitest";
 import { DEFAULT_COMPACTOR_LIMITS, DEFAULT_MEMBER_TIMING } from "../../src/index.ts";
-import { Command, EMPTY_BODY, JoinRequest, Refusal, StatusReply } from "../../src/protocol.ts";
+import {
+  Command,
+  EMPTY_BODY,
+  FarewellRequest,
+  JoinRequest,
+  Refusal,
+  StatusReply,
+} from "../../src/protocol.ts";
 import { ServerRole, ServerStoppedError } from "../../src/server/server-role.ts";
+import { NO_PROCESS } from "../../src/volume/process-record.ts";
 import { rangeOf } from "../locks/lock-wiring.ts";
 import { MemoryNetwork } from "@holdfast/memory-ports";
 import { ServerRig } from "../world/server-rig.ts";
 import { ServerWorld } from "../world/server-world.ts";
 
 const OWN = 1n;
-const JOIN = JoinRequest.encode({ isVoter: false, address: "", name: "raw" });
+const JOIN = JoinRequest.encode({ isVoter: false, address: "", name: "raw", process: NO_PROCESS });
+const FAREWELL = FarewellRequest.encode({ mayBeWritten: false, isServing: false, patienceMs: 1000 });
 const NO_LOCKS = ReclaimRequest.encode({ locks: [], isLast: true });
 
 const cryptography: Cryptography = {
@@ -81,6 +90,7 @@ class Stage {
     return await ServerRole.start(
       {
         ...this.ports,
+        log: SILENT_LOGGER,
         device,
         superBlock,
         layout,
@@ -89,6 +99,10 @@ class Stage {
         timing: DEFAULT_MEMBER_TIMING,
         compactorLimits: DEFAULT_COMPACTOR_LIMITS,
         brokenRules: NO_BROKEN_RULES,
+        name: "server",
+        process: NO_PROCESS,
+        processes: undefined,
+        fenceAgent: undefined,
         onEnded: (error) => this.ended.push(error),
       },
       leadership,
@@ -251,7 +265,7 @@ test("a session is forgotten after its member's farewell, and that of a stranger
   const [member, stranger] = [await stage.peer(5n), await stage.peer(6n)];
   await member.ask(Command.join, JOIN);
   await stranger.ask(Command.status);
-  const farewell = member.session.farewell(EMPTY_BODY);
+  const farewell = member.session.farewell(FAREWELL);
   await stage.world.clock.advance(30);
   await farewell;
   member.session.close();

@@ -20,6 +20,8 @@ test("the smallest volume is 16 MiB: 64 terms, 14 MiB for data", () => {
     quorum: {
       hintsBlock: 64n,
       hintsCount: 64,
+      termBase: 0n,
+      generation: 0,
       slotsBlock: 128n,
       termsMax: 64,
       recordsBlock: 256n,

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import {
   FORMAT_VERSION,
   readSuper,
+  readSuperToRenew,
   SUPER_BLOCK,
   SuperBlock,
   sealSuper,
@@ -21,6 +22,9 @@ const SUPER: SuperBlock = {
   fsid: 0xfeedn,
   blockCount: LAST_BLOCK + 1n,
   termsMax: 64,
+  termBase: 0x80n,
+  generation: 2,
+  isRenewing: false,
   votes: 2,
   key: Uint8Array.from({ length: 32 }, (_, index) => index),
   label: "größe",
@@ -39,11 +43,11 @@ test("both copies stand at block 16 and in the last block, and say the same", as
 test("the bytes of a super block", () => {
   const bytes = SuperBlock.encode(SUPER);
 
-  expect(SuperBlock.sizeBytes).toBe(132);
-  expect(Buffer.from(bytes.subarray(0, 34)).toString("hex")).toBe(
-    ["01000000", "8877665544332211", "edfe000000000000", "0001000000000000", "40000000", "0200"].join(""),
+  expect(SuperBlock.sizeBytes).toBe(145);
+  expect(Buffer.from(bytes.subarray(0, 47)).toString("hex")).toBe(
+    ["01000000", "8877665544332211", "edfe000000000000", "0001000000000000", "40000000", "8000000000000000", "02000000", "00", "0200"].join(""),
   );
-  expect(Buffer.from(bytes.subarray(66, 76)).toString("hex")).toBe("07006772c3b6c39f6500");
+  expect(Buffer.from(bytes.subarray(79, 89)).toString("hex")).toBe("07006772c3b6c39f6500");
   expect(SuperBlock.decode(bytes)).toEqual(SUPER);
 });
 
@@ -222,8 +226,8 @@ function refuseReadsOf(device: MemoryDevice, blocks: readonly bigint[]): void {
 
 function withLabel(label: Uint8Array): Uint8Array {
   const payload = SuperBlock.encode({ ...SUPER, label: "" });
-  new DataView(payload.buffer).setUint16(66, label.length, true);
-  payload.set(label, 68);
+  new DataView(payload.buffer).setUint16(79, label.length, true);
+  payload.set(label, 81);
   return payload;
 }
 
@@ -235,3 +239,14 @@ async function refusal(reading: Promise<unknown>): Promise<VolumeError> {
   if (!(error instanceof VolumeError)) throw new Error(`not refused but ${String(error)}`);
   return error;
 }
+
+test("a volume that is half renewed is opened by nothing but another renewal", async () => {
+  const device = deviceWith({ ...SUPER, isRenewing: true });
+
+  await expect(readSuper(device, FORMAT_HASH)).rejects.toMatchObject({
+    code: "ERR_HOLDFAST_RENEWAL_UNFINISHED",
+  });
+  await expect(readSuperToRenew(device, FORMAT_HASH)).resolves.toMatchObject({
+    superBlock: { isRenewing: true },
+  });
+});

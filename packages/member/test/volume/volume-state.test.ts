@@ -4,6 +4,7 @@ import {
   EMPTY_STATE,
   evictGenerationOf,
   METADATA_GRANTS_MAX,
+  NO_PROCESS,
   ORPHANS_MAX,
   SPARES_MAX,
   VolumeState,
@@ -24,17 +25,20 @@ const FULL: VolumeState = {
   nextJob: LARGEST,
   free: { freeBlocks: Number.MAX_SAFE_INTEGER, extentCount: Number.MAX_SAFE_INTEGER, cursor: LARGEST },
   quarantine: { blocks: Number.MAX_SAFE_INTEGER, extentCount: Number.MAX_SAFE_INTEGER },
+  retained: { blocks: Number.MAX_SAFE_INTEGER, extentCount: Number.MAX_SAFE_INTEGER },
+  server: { ...NO_PROCESS, hostName: "h".repeat(64), bootId: "b".repeat(36), isDeviceLocal: true },
+  votes: 64,
   isResigned: true,
   metadataGrants: Array.from({ length: METADATA_GRANTS_MAX }, () => EXTENT),
   spares: Array.from({ length: SPARES_MAX }, () => EXTENT),
-  orphans: Array.from({ length: ORPHANS_MAX }, () => ({ ...EXTENT, owner: LARGEST, term: LARGEST })),
+  orphans: Array.from({ length: ORPHANS_MAX }, () => ({ ...EXTENT, owner: LARGEST, term: LARGEST, isDrained: true })),
 };
 
 test("the fullest state there can be fits a commit record", () => {
   const bytes = VolumeState.encode(FULL);
 
   expect(bytes.length).toBe(VolumeState.sizeBytes);
-  expect(VolumeState.sizeBytes).toBe(2763);
+  expect(VolumeState.sizeBytes).toBe(2970);
   expect(VolumeState.sizeBytes).toBeLessThanOrEqual(RECORD_PAYLOAD_BYTES_MAX);
   expect(VolumeState.decode(bytes)).toEqual(FULL);
 });
@@ -46,7 +50,7 @@ test("the state of nothing names nothing", () => {
 test.each([
   ["metadata grants", { metadataGrants: [...FULL.metadataGrants, EXTENT] }],
   ["spares", { spares: [...FULL.spares, EXTENT] }],
-  ["orphans", { orphans: [...FULL.orphans, { ...EXTENT, owner: 1n, term: 1n }] }],
+  ["orphans", { orphans: [...FULL.orphans, { ...EXTENT, owner: 1n, term: 1n, isDrained: true }] }],
 ])("one entry more than the limit of %s does not fit", (_, change) => {
   expect(() => VolumeState.encode({ ...FULL, ...change })).toThrow(RangeError);
 });

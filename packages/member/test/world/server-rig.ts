@@ -18,6 +18,7 @@ import {
 } from "../../src/protocol.ts";
 import { Compactor, type CompactorLimits } from "../../src/server/compactor.ts";
 import { Requests } from "../../src/server/requests.ts";
+import { NO_PROCESS } from "../../src/volume/process-record.ts";
 import { sizesFor } from "../../src/volume/sizes.ts";
 import type { ServerWorld, TestServer } from "./server-world.ts";
 
@@ -38,6 +39,8 @@ export class ServerRig {
   readonly requests: Requests;
   readonly compactor: Compactor;
   readonly jobs: SentJob[] = [];
+  /** Members that said farewell. */
+  readonly left: bigint[] = [];
   readonly events: (string | undefined)[] = [];
   workers: readonly bigint[] = [];
   readonly log: Logger;
@@ -68,7 +71,15 @@ export class ServerRig {
       log,
     });
     const sizes = sizesFor(world.layout.dataCount);
-    this.requests = new Requests({ committer, leadership, compactor: this.compactor, sizes, log });
+    this.requests = new Requests({
+      committer,
+      leadership,
+      compactor: this.compactor,
+      sizes,
+      clock: world.clock,
+      onOwner: (rid) => this.left.push(rid),
+      log,
+    });
   }
 
   /** Wins a term for `rid` and settles. */
@@ -83,7 +94,12 @@ export class ServerRig {
   }
 
   async join(rid: bigint): Promise<JoinReply> {
-    const body = JoinRequest.encode({ isVoter: true, address: `memory:${rid}`, name: `m${rid}` });
+    const body = JoinRequest.encode({
+      isVoter: true,
+      address: `memory:${rid}`,
+      name: `m${rid}`,
+      process: NO_PROCESS,
+    });
     const reply = JoinReply.decode(await this.requests.join(rid, body));
     this.#members.set(rid, reply);
     return reply;
@@ -133,8 +149,8 @@ export class ServerRig {
   /** Blocks that are nowhere: neither free, nor anybody's, nor in quarantine. mkfs's own node is the only one. */
   async missingBlocks(): Promise<number> {
     const { committer, trees } = this.server;
-    const { metadataGrants, spares, orphans, quarantine } = committer.committed;
-    let blocks = trees.free.freeBlocks + quarantine.blocks;
+    const { metadataGrants, spares, orphans, quarantine, retained } = committer.committed;
+    let blocks = trees.free.freeBlocks + quarantine.blocks + retained.blocks;
     for (const { lengthBlocks } of [...metadataGrants, ...spares, ...orphans]) blocks += lengthBlocks;
     for (const [rid, { journal }] of await trees.members.list()) {
       blocks += journal.first.lengthBlocks + journal.second.lengthBlocks;

@@ -14,6 +14,8 @@ import { openingState } from "../../src/server/opening.ts";
 import { VolumeTrees } from "../../src/server/volume-trees.ts";
 import { formatVolume } from "../../src/volume/format-volume.ts";
 import { type VolumeLayout, layoutFor } from "../../src/volume/layout.ts";
+import { NO_PROCESS } from "../../src/volume/process-record.ts";
+import { quorumRegionOf } from "../../src/volume/quorum-region.ts";
 import { sizesFor } from "../../src/volume/sizes.ts";
 import type { SuperBlock } from "../../src/volume/super-block.ts";
 import { VolumeState } from "../../src/volume/volume-state.ts";
@@ -61,7 +63,7 @@ export class ServerWorld {
   }
 
   get region(): QuorumRegion {
-    return { fsid: this.fsid, ...this.layout.quorum };
+    return quorumRegionOf(this.superBlock, this.layout);
   }
 
   /** Wins the next term for `rid`; whoever served before is deposed. */
@@ -86,7 +88,10 @@ export class ServerWorld {
   async serve(rid: bigint, brokenRules: ReadonlySet<string> = NO_BROKEN_RULES): Promise<TestServer> {
     const leadership = await this.elect(rid);
     const { term, adopted } = leadership;
-    const opening = openingState(VolumeState.decode(adopted.payload), adopted, term);
+    const opening = openingState(VolumeState.decode(adopted.payload), adopted, {
+      term,
+      process: NO_PROCESS,
+    });
     const trees = this.treesOf(rid, term, opening);
     const fatal: unknown[] = [];
     const committer = new Committer(

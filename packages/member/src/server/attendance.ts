@@ -1,0 +1,213 @@
+/*
+ * Who comes and goes at one server: members that join, report their locks, say farewell, fall silent, or break the
+ * protocol.
+ *
+ * A report of locks and a farewell of one member never overlap: what is reported while its member leaves would hold locks
+ * that nobody gives back (reference: scoutfs F4). So a farewell waits for the reports that came before it, and there is
+ * none behind it. A member that said farewell has drained: its locks go on at once, also while it is held.
+ */
+import type { Clock, Deferred, Logger } from "@holdfast/environment";
+import type { LockServerDriver } from "../locks/lock-server-driver.ts";
+import { EMPTY_BODY, FarewellRequest, Refusal } from "../protocol.ts";
+import type { MemberTiming } from "../timing.ts";
+import type { Committer } from "./committer.ts";
+import type { Compactor } from "./compactor.ts";
+import type { Evictions } from "./evictions.ts";
+import { Farewells } from "./farewells.ts";
+import type { Evidence } from "./fencing/owner-record.ts";
+import type { MemberRecord } from "./member-records.ts";
+import { RefusedError } from "./refusals.ts";
+import type { Requests } from "./requests.ts";
+import { Roster } from "./roster.ts";
+
+/** What the attendance of a server stands on. */
+export interface AttendanceOptions {
+  /** The server's own member. */
+  readonly own: bigint;
+  readonly clock: Clock;
+  readonly timing: Pick<MemberTiming, "recoveryMs" | "memberTimeoutMs">;
+  readonly committer: Committer;
+  readonly requests: Requests;
+  readonly locks: LockServerDriver;
+  readonly evictions: Evictions;
+  readonly compactor: Compactor;
+  /** What confirms the end of a member that is to be evicted. */
+  readonly evidenceOf: (rid: bigint) => Evidence;
+  /** A member is waited for from now on. */
+  readonly onAwaited: (rid: bigint) => void;
+  /** Refuses a member's session from now on. */
+  readonly bar: (rid: bigint) => void;
+  /** Work that nobody waits for failed. */
+  readonly onFatal: (error: unknown) => void;
+  readonly log: Logger;
+}
+
+/** The members of one server. */
+export class Attendance {
+  readonly roster: Roster;
+  readonly #options: AttendanceOptions;
+  readonly #farewells: Farewells;
+  /** Reports of locks that are under way, by member. */
+  readonly #reports: Map<bigint, Promise<unknown>> = new Map();
+  readonly #ownMember: Deferred<void>;
+
+  /** @param ownMember - Resolved when the server's own member is counted in. */
+  constructor(options: AttendanceOptions, ownMember: Deferred<void>) {
+    const { own, clock, timing, committer, log } = options;
+    this.#options = options;
+    this.#ownMember = ownMember;
+    this.roster = new Roster({
+      clock,
+      own,
+      memberTimeoutMs: timing.memberTimeoutMs,
+      onSilent: (rid) => {
+        this.#evict(rid).catch(options.onFatal);
+      },
+      onAwaited: options.onAwaited,
+    });
+    this.#farewells = new Farewells({
+      own,
+      clock,
+      committer,
+      forget: (rid, request) => this.#forget(rid, request),
+      log,
+    });
+  }
+
+  /** Expects the recorded members and gives back those of them whose eviction is to be finished. */
+  open(members: ReadonlyMap<bigint, MemberRecord>): readonly bigint[] {
+    const { locks, timing } = this.#options;
+    const evicted = [...members].filter(([, record]) => record.isEvicted).map(([rid]) => rid);
+    for (const rid of evicted) this.roster.bar(rid);
+    // Those who are being evicted have locks that go on when that is done, and not before.
+    locks.beginRecovery([...members.keys()]);
+    for (const [rid, { isEvicted }] of members) if (!isEvicted) this.roster.expect(rid, timing.recoveryMs);
+    return evicted;
+  }
+
+  /** Makes a member of who asks. */
+  async join(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
+    this.#assertWelcome(rid);
+    const reply = await this.#options.requests.join(rid, body);
+    this.#assertWelcome(rid);
+    // Who asks to join holds nothing, whatever a former server recorded of it: there is no report to wait for.
+    this.#options.locks.reclaimed(rid);
+    this.#enter(rid);
+    // A new voter may let another one go.
+    this.#farewells.review();
+    return reply;
+  }
+
+  /** Takes a part of a member's report of locks. */
+  reclaim(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
+    const copy = body.slice();
+    const before = this.#reports.get(rid) ?? Promise.resolve();
+    const report = before.then(() => this.#reclaim(rid, copy));
+    const ended = report.then(
+      () => {},
+      () => {},
+    );
+    this.#reports.set(rid, ended);
+    void ended.then(() => {
+      if (this.#reports.get(rid) === ended) this.#reports.delete(rid);
+    });
+    return report;
+  }
+
+  /** Lets a member go, when it may. */
+  async farewell(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
+    const request = FarewellRequest.decode(body);
+    await this.#reports.get(rid);
+    // The locks of one who is being evicted go on behind the replay of its journal, and not before.
+    this.#assertWelcome(rid);
+    const gone = this.#farewells.farewell(rid, request);
+    this.#leave(rid);
+    await gone;
+    return EMPTY_BODY;
+  }
+
+  /** Changes how the volume is run. */
+  async tune(body: Uint8Array): Promise<Uint8Array> {
+    const { committer, requests } = this.#options;
+    const members = await committer.read((trees) => trees.members.list());
+    const voters = [...members].filter(([rid, { isVoter }]) => isVoter && this.roster.isConnected(rid));
+    const reply = await requests.tune(body, voters.length);
+    this.#farewells.review();
+    return reply;
+  }
+
+  /** Nothing of a member that was evicted is left. */
+  evicted(rid: bigint): void {
+    this.#leave(rid);
+    this.#farewells.review();
+  }
+
+  /** A member that is waited for is gone for certain: it reads nothing any more, so its lease need not end first. */
+  gone(rid: bigint): void {
+    if (this.roster.isAwaited(rid)) this.#evict(rid).catch(this.#options.onFatal);
+  }
+
+  /** A member broke the protocol. */
+  expel(rid: bigint, reason: string): void {
+    if (!this.roster.condemn(rid)) return;
+    this.#options.log.warn({ event: "member.expelled", rid, reason }, "a member broke the protocol");
+  }
+
+  /** Nobody comes or goes any more. */
+  close(error: unknown): void {
+    this.roster.close();
+    this.#farewells.close(error);
+  }
+
+  async #reclaim(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
+    const { requests, locks } = this.#options;
+    if (this.#farewells.isLeaving(rid)) throw new RefusedError(Refusal.evicted, "the asker said farewell");
+    const reply = await requests.confirm(rid);
+    this.#assertWelcome(rid);
+    // It was counted in, and only the answer was lost.
+    if (this.roster.isPresent(rid)) return reply;
+    const { error, isLast } = locks.handleReclaim(rid, body);
+    if (error !== 0) {
+      this.expel(rid, "its report of locks was refused");
+      throw new RefusedError(Refusal.evicted, "the report of locks was refused");
+    }
+    this.#assertWelcome(rid);
+    if (isLast) {
+      locks.reclaimed(rid);
+      this.#enter(rid);
+    }
+    return reply;
+  }
+
+  #assertWelcome(rid: bigint): void {
+    if (this.roster.isBarred(rid)) throw new RefusedError(Refusal.evicted, "the asker was evicted");
+  }
+
+  #enter(rid: bigint): void {
+    this.roster.enter(rid);
+    if (rid === this.#options.own) this.#ownMember.resolve();
+    this.#options.compactor.lookForWork();
+  }
+
+  async #forget(rid: bigint, request: FarewellRequest): Promise<void> {
+    const { own, evictions, requests } = this.#options;
+    // Replays write to blocks of the server's own member: it does not leave in the middle of one.
+    if (rid === own) await evictions.close();
+    await requests.farewell(rid, request);
+  }
+
+  #leave(rid: bigint): void {
+    this.roster.leave(rid);
+    this.#options.locks.remove(rid);
+    this.#options.compactor.memberGone(rid);
+  }
+
+  async #evict(rid: bigint): Promise<void> {
+    const { evictions, bar, evidenceOf } = this.#options;
+    // From here on it is not let in: a reclaim that is on its way meets the mark or this.
+    this.roster.bar(rid);
+    await evictions.mark(rid, evidenceOf(rid));
+    bar(rid);
+    await evictions.finish(rid);
+  }
+}

@@ -1,0 +1,214 @@
+/*
+ * Renewal of the term slots, off line: what `holdfast renew` does.
+ *
+ * Nothing here is safe beside a process that may still write to the slots: a late write of it would fall on blocks of the new
+ * generation. So it is refused while a voter is alive, and while somebody is recorded whose end is not confirmed. Silence
+ * confirms nothing: evidence is what the volume already holds, a process of this host that is gone, the fence agent's word,
+ * or the operator's.
+ *
+ * The super block says first that a renewal is under way, then that it is done; in between nobody opens the volume. When it
+ * begins, the first copy goes first, since it is the one that is read; when it is done, that copy goes last: as long as it
+ * says "under way", the renewal runs again, which changes nothing that was done.
+ */
+import { BTree } from "@holdfast/btree";
+import {
+  type BlockDevice,
+  blockOffset,
+  type Clock,
+  type FenceAgent,
+  type FenceTarget,
+  HoldfastError,
+  type Processes,
+} from "@holdfast/environment";
+import {
+  type CommitRecord,
+  lastTerm,
+  nextGeneration,
+  type QuorumRegion,
+  readRecordToRenew,
+  renewQuorum,
+} from "@holdfast/quorum";
+import { VOLUME_FORMAT_HASH } from "../formats.ts";
+import { MemberRecords } from "../server/member-records.ts";
+import { layoutFor } from "./layout.ts";
+import { livingVoters } from "./living-voters.ts";
+import { NodeStore } from "./node-store.ts";
+import { isProvenGone, ownProcess, type ProcessRecord } from "./process-record.ts";
+import { quorumRegionOf } from "./quorum-region.ts";
+import { readSuperToRenew, sealSuper, type SuperBlock } from "./super-block.ts";
+import { VolumeState } from "./volume-state.ts";
+
+/** Who renews, and what is known of the others. */
+export interface RenewOptions {
+  /** The volume; nobody else on this host should have it open. */
+  readonly device: BlockDevice;
+  readonly clock: Clock;
+  /** Knows of processes of this host. */
+  readonly processes?: Processes;
+  /** Is asked about whom nothing else is known. */
+  readonly fenceAgent?: FenceAgent;
+  /** Members of which the operator says that they can never write again. */
+  readonly fenced: ReadonlySet<bigint>;
+  /** Gives up asking the agent. */
+  readonly signal: AbortSignal;
+}
+
+/** What a renewal has done. */
+export interface RenewReport {
+  readonly fsid: bigint;
+  readonly generation: number;
+  /** The terms there are now: the first is taken. */
+  readonly firstTerm: bigint;
+  readonly lastTerm: bigint;
+  /** True if an earlier one had been interrupted. */
+  readonly wasResumed: boolean;
+}
+
+/** Somebody who may still write to the term slots. */
+export interface Suspect {
+  readonly rid: bigint;
+  /** For people. */
+  readonly name: string;
+  readonly address: string;
+  readonly process: ProcessRecord;
+}
+
+/** The term slots cannot be renewed now. */
+export class RenewRefusedError extends HoldfastError<
+  "ERR_HOLDFAST_RENEW_REFUSED",
+  { readonly members: string }
+> {
+  /** Who stands in the way. */
+  readonly suspects: readonly Suspect[];
+
+  constructor(suspects: readonly Suspect[], why: "alive" | "unconfirmed") {
+    const members = suspects
+      .map(({ rid, name }) => `${hex(rid)}${name === "" ? "" : ` (${name})`}`)
+      .join(", ");
+    const remedy =
+      why === "alive"
+        ? "alive and voting: stop every member, then try again"
+        : 'not confirmed dead: make sure that each can never write to the device again, then try again with "--fenced RID" for each';
+    super(
+      "ERR_HOLDFAST_RENEW_REFUSED",
+      "conflict",
+      `the terms cannot be renewed while these are ${remedy}: ${members}`,
+      {
+        members,
+      },
+    );
+    this.suspects = suspects;
+  }
+}
+
+/**
+ * Starts the term slots of a volume afresh. Terms go on rising.
+ *
+ * @throws {@link RenewRefusedError} `ERR_HOLDFAST_RENEW_REFUSED`; nothing was written then.
+ * @throws {@link CorruptionError} `ERR_HOLDFAST_RECORD_CORRUPT` when the newest record is damaged.
+ * @throws {@link VolumeError} when it is no volume; {@link DeviceError}: run it again.
+ */
+export async function renewVolume(options: RenewOptions): Promise<RenewReport> {
+  const { device, clock } = options;
+  const { superBlock } = await readSuperToRenew(device, VOLUME_FORMAT_HASH);
+  const layout = layoutFor(blockOffset(superBlock.blockCount), superBlock.termsMax);
+  const region = quorumRegionOf(superBlock, layout);
+  const voters = await livingVoters(region, { device, clock });
+  if (voters.length > 0) throw new RenewRefusedError(voters.map(asSuspect), "alive");
+  if (!superBlock.isRenewing) {
+    const record = await readRecordToRenew(region, { device, clock });
+    const suspects = await unconfirmed(await suspectsOf(record, device, region), options);
+    if (suspects.length > 0) throw new RenewRefusedError(suspects, "unconfirmed");
+    await writeSupers(device, { ...superBlock, isRenewing: true }, "first-copy-first");
+  }
+  await renewQuorum(region, { device, clock });
+  const { generation, termBase } = nextGeneration(region);
+  await writeSupers(device, { ...superBlock, generation, termBase, isRenewing: false }, "first-copy-last");
+  return {
+    fsid: superBlock.fsid,
+    generation,
+    firstTerm: termBase + 1n,
+    lastTerm: lastTerm(nextGeneration(region)),
+    wasResumed: superBlock.isRenewing,
+  };
+}
+
+/** Everybody of whom the volume does not say that he is gone. */
+async function suspectsOf(
+  record: CommitRecord,
+  device: BlockDevice,
+  region: QuorumRegion,
+): Promise<readonly Suspect[]> {
+  const state = VolumeState.decode(record.payload);
+  const members = new MemberRecords(new BTree(state.membersRoot, new NodeStore(device, region.fsid)));
+  const suspects = new Map<bigint, Suspect>();
+  const confirmed = new Set<bigint>();
+  for (const [rid, { name, address, process }] of await members.list())
+    suspects.set(rid, { rid, name, address, process });
+  for (const [rid, { name, address, process, evidence }] of await members.owners()) {
+    if (evidence.kind === "none") suspects.set(rid, { rid, name, address, process });
+    else confirmed.add(rid);
+  }
+  // Servers that no member record tells of: they died before their own member had joined.
+  const servers = state.orphans.filter(({ isDrained }) => !isDrained).map(({ owner }) => owner);
+  if (!state.isResigned) servers.push(record.writer);
+  for (const rid of servers) {
+    if (suspects.has(rid) || confirmed.has(rid)) continue;
+    const { process, address } =
+      rid === record.writer ? { process: state.server, address: record.address } : { ...NOBODY_KNOWN };
+    suspects.set(rid, { rid, name: "", address, process });
+  }
+  return [...suspects.values()];
+}
+
+/** Those of whom nothing confirms that they can never write again. */
+async function unconfirmed(
+  suspects: readonly Suspect[],
+  { device, processes, fenceAgent, fenced, signal }: RenewOptions,
+): Promise<readonly Suspect[]> {
+  const judge = ownProcess(processes, device);
+  const left: Suspect[] = [];
+  for (const suspect of suspects) {
+    const { rid, address, process } = suspect;
+    if (fenced.has(rid) || (await isProvenGone(processes, judge, process))) continue;
+    const target = { rid, address, process, reason: "the term slots are to be renewed" };
+    if (fenceAgent === undefined || !(await isFenced(fenceAgent, target, signal))) left.push(suspect);
+  }
+  return left;
+}
+
+async function isFenced(agent: FenceAgent, target: FenceTarget, signal: AbortSignal): Promise<boolean> {
+  if (signal.aborted) return false;
+  const { answer, cancel } = agent.fence(target);
+  signal.addEventListener("abort", cancel, { once: true });
+  try {
+    const { rid, isConfirmed } = await answer;
+    return isConfirmed && rid === target.rid;
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
+}
+
+/** Writes both copies, each durable before the other. */
+async function writeSupers(
+  device: BlockDevice,
+  superBlock: SuperBlock,
+  order: "first-copy-first" | "first-copy-last",
+): Promise<void> {
+  const copies = sealSuper(superBlock);
+  for (const { address, block } of order === "first-copy-first" ? copies : copies.toReversed())
+    await device.write(blockOffset(address), block, { isDurable: true });
+}
+
+function asSuspect({ rid, address }: { readonly rid: bigint; readonly address: string }): Suspect {
+  return { rid, name: "", address, process: NOBODY_KNOWN.process };
+}
+
+const NOBODY_KNOWN: { readonly process: ProcessRecord; readonly address: string } = {
+  process: ownProcess(undefined, { isLocal: false }),
+  address: "",
+};
+
+function hex(value: bigint): string {
+  return value.toString(16).padStart(16, "0");
+}
