@@ -69,7 +69,7 @@ class ServerDriver implements ServerSessions {
 
   constructor(options: ServerSessionsOptions, ports: SessionPorts) {
     const { handle = refuseUnknown, limits, timing = DEFAULT_SESSION_TIMING } = options;
-    const term = options.term ?? BigInt(Math.floor(ports.clock.wallMs()));
+    const term = options.term ?? BigInt(Math.max(1, Math.floor(ports.clock.wallMs())));
     this.term = term;
     this.#options = options;
     // How long others take to recover is theirs to say (`checkSessionTiming` with their time).

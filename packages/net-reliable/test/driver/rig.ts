@@ -8,6 +8,7 @@ import {
   type ServerSessions,
   type SessionIdentity,
   type SessionLimits,
+  type SessionPorts,
   startClientSession,
   startServerSessions,
 } from "../../src/index.ts";
@@ -30,7 +31,13 @@ export class World {
   /** Where members look for the server. */
   serverAddress: string | undefined = undefined;
 
-  async server(term: bigint, of: SessionIdentity = identity): Promise<TestServer> {
+  portsWith(other: Partial<SessionPorts>): SessionPorts {
+    const { transport, clock, random, cryptography } = this.ports;
+    return { transport, clock, random, cryptography, ...other };
+  }
+
+  /** @param keepsExpired - It wants to be told of members that stay away; else they are forgotten. */
+  async server(term: bigint, of: SessionIdentity = identity, keepsExpired = true): Promise<TestServer> {
     const server = new TestServer();
     server.sessions = await startServerSessions(
       {
@@ -46,7 +53,7 @@ export class World {
         },
         onPeerUp: (rid) => server.log.push(`up ${rid}`),
         onPeerDown: (rid) => server.log.push(`down ${rid}`),
-        onPeerExpired: (rid) => server.log.push(`expired ${rid}`),
+        ...(keepsExpired ? { onPeerExpired: (rid: bigint) => server.log.push(`expired ${rid}`) } : {}),
       },
       this.ports,
     );

@@ -1,0 +1,94 @@
+/*
+ * Two programs that share nothing but a key and an address.
+ */
+import { expect, test } from "vitest";
+import {
+  CALL_UNKNOWN,
+  DEFAULT_SESSION_TIMING,
+  startClientSession,
+  startServerSessions,
+} from "../../src/index.ts";
+import { World, bytesOf, text } from "./rig.ts";
+
+const key = new Uint8Array(32).fill(3);
+
+test("a key and an address are enough", async () => {
+  const world = new World();
+  const server = await startServerSessions(
+    {
+      identity: { key },
+      listenAddress: "memory:1",
+      handle: (_rid, _command, body, respond) => respond(0, body),
+    },
+    world.ports,
+  );
+  const session = startClientSession({ identity: { key }, address: server.address }, world.ports);
+
+  const answer = session.request(1, bytesOf("hello"));
+  await world.clock.advance(50);
+
+  expect(text(await answer)).toBe("hello");
+  expect(session.rid).not.toBe(0n);
+  expect(session.term).toBe(server.term);
+});
+
+test("a server started again has a later term, so its members go on with it", async () => {
+  const world = new World();
+  const options = {
+    identity: { key },
+    listenAddress: "memory:1",
+    handle: (
+      _rid: bigint,
+      _command: number,
+      body: Uint8Array,
+      respond: (error: number, body: Uint8Array) => void,
+    ) => respond(0, body),
+  };
+  await world.clock.advance(5);
+  const first = await startServerSessions(options, world.ports);
+  const session = startClientSession({ identity: { key }, address: first.address }, world.ports);
+  await world.clock.advance(50);
+  await first.close();
+  const answer = session.request(1, bytesOf("hello"));
+  await world.clock.advance(100);
+  const second = await startServerSessions(options, world.ports);
+  await world.clock.advance(1000);
+
+  expect(text(await answer)).toBe("hello");
+  expect([first.term, second.term]).toEqual([5n, 155n]);
+  expect(session.term).toBe(second.term);
+});
+
+test("a side that takes no requests says so", async () => {
+  const world = new World();
+  await world.clock.advance(1);
+  const server = await startServerSessions({ identity: { key }, listenAddress: "memory:1" }, world.ports);
+  const session = startClientSession({ identity: { key }, address: server.address }, world.ports);
+  await world.clock.advance(20);
+  const toServer = session.request(1, bytesOf("")).catch((error: unknown) => error);
+  const toMember = server.request(session.rid, 1, bytesOf("")).catch((error: unknown) => error);
+  await world.clock.advance(20);
+
+  expect(await toServer).toMatchObject({ facts: { error: CALL_UNKNOWN } });
+  expect(await toMember).toMatchObject({ facts: { error: CALL_UNKNOWN }, message: /CALL_UNKNOWN/ });
+});
+
+test("what cannot work is refused when it is started", async () => {
+  const { ports } = new World();
+  const identity = { key };
+  const wrongTiming = { ...DEFAULT_SESSION_TIMING, heartbeatMs: 400 };
+  const listen = (options: object): Promise<unknown> =>
+    startServerSessions({ identity, listenAddress: "memory:1", term: 1n, ...options }, ports);
+
+  expect(() => startClientSession({ identity }, ports)).toThrow(/either the server's address or findServer/);
+  expect(() => startClientSession({ identity, address: "a", rid: 0n }, ports)).toThrow(/rid is not 0/);
+  expect(() => startClientSession({ identity, address: "a", timing: wrongTiming }, ports)).toThrow(
+    /two heartbeats/,
+  );
+  expect(() => startClientSession({ identity: { key: new Uint8Array(15) }, address: "a" }, ports)).toThrow(
+    /at least 16 bytes/,
+  );
+  await expect(listen({ identity: { key: new Uint8Array(0) } })).rejects.toThrow(/at least 16 bytes/);
+  await expect(listen({ timing: wrongTiming })).rejects.toThrow(/two heartbeats/);
+  await expect(listen({ term: 0n })).rejects.toThrow(/at least 1/);
+});
