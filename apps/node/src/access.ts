@@ -1,7 +1,7 @@
 /*
  * What the commands need of a volume, whether this process is a member or talks to one.
  */
-import type { Change, Entry, StatusReply } from "@holdfast/member";
+import type { Change, Entry, StatusReply, TuneRequest } from "@holdfast/member";
 
 /** Which items to read; see the scan command. */
 export interface AccessScan {
@@ -23,5 +23,6 @@ export interface Access {
   datasets(): Promise<readonly string[]>;
   createDataset(name: string): Promise<void>;
   status(): Promise<StatusReply>;
+  tune(change: TuneRequest): Promise<void>;
   close(): Promise<void>;
 }

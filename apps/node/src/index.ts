@@ -2,6 +2,8 @@ export {
   type Bytes,
   type Change,
   ClosedError,
+  type CloseOptions,
+  CloseTimeoutError,
   Dataset,
   DatasetError,
   type DatasetTransaction,
@@ -11,14 +13,19 @@ export {
   type MemberReport,
   type MemberTiming,
   NoSpaceError,
+  RenewRefusedError,
+  type RenewReport,
   type ScanOptions,
   type StatusReply,
+  TooFewVotersError,
+  type TuneRequest,
   VolumeError,
   VolumeTooSmallError,
 } from "@holdfast/member";
 export { DeviceError, HoldfastError, type Logger, TransportError } from "@holdfast/environment";
 export { type MakeVolumeOptions, makeVolume } from "./make-volume.ts";
 export { DEFAULT_LISTEN_ADDRESS } from "./listen-address.ts";
+export { renewTerms, type RenewTermsOptions } from "./renew-terms.ts";
 export { openVolume, type OpenVolumeOptions, Volume } from "./open-volume.ts";
 export type { Access, AccessScan } from "./access.ts";
 export { MemberGoneError, RemoteError } from "./admin/admin-client.ts";

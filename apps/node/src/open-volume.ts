@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import { type OpenedBlockDevice, openBlockDevice } from "@holdfast/block-device";
 import { type Logger, SILENT_LOGGER } from "@holdfast/environment";
 import {
+  type CloseOptions,
   type Dataset,
   type Member,
   type MemberReport,
@@ -12,6 +13,7 @@ import {
   openMember,
   readSuper,
   type StatusReply,
+  type TuneRequest,
   VOLUME_FORMAT_HASH,
 } from "@holdfast/member";
 import { DEFAULT_LISTEN_ADDRESS, checkListenAddress } from "./listen-address.ts";
@@ -33,6 +35,8 @@ export interface OpenVolumeOptions {
   readonly name?: string;
   /** Time limits; see docs/operations. */
   readonly timing?: MemberTiming;
+  /** Campaigns with so many votes, whatever the volume asks for: for tools that take the place of voters that are away. */
+  readonly votes?: number;
   /** Gives up opening. */
   readonly signal?: AbortSignal;
   /** Told once if the membership ends by itself: evicted while this process was silent. */
@@ -85,9 +89,19 @@ export class Volume implements AsyncDisposable {
     return this.#member.status(signal);
   }
 
-  /** Writes back, says farewell, hands the server role on. Idempotent. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  /** Changes how many voters must agree before one campaigns. @throws {@link TooFewVotersError} */
+  tune(change: TuneRequest, signal?: AbortSignal): Promise<void> {
+    return this.#member.tune(change, signal);
+  }
+
+  /**
+   * Writes back, says farewell, hands the server role on. Idempotent. Waits for others no longer than `timing.closeMs`, and not
+   * when `signal` aborts: then this process leaves as a crash would, and nothing acknowledged is lost.
+   *
+   * @throws {@link CloseTimeoutError} `ERR_HOLDFAST_CLOSE_TIMEOUT`, {@link CancelledError}.
+   */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options);
     return this.#closing;
   }
 
@@ -96,9 +110,9 @@ export class Volume implements AsyncDisposable {
     return this.close();
   }
 
-  async #close(): Promise<void> {
+  async #close(options: CloseOptions): Promise<void> {
     try {
-      await this.#member.close();
+      await this.#member.close(options);
     } finally {
       await this.#device.close();
     }
@@ -118,7 +132,7 @@ export class Volume implements AsyncDisposable {
  * {@link TransportError} when this process could not listen where it was told to.
  */
 export async function openVolume(url: string, options: OpenVolumeOptions = {}): Promise<Volume> {
-  const { listen = DEFAULT_LISTEN_ADDRESS, fsid, timing, signal, onLost } = options;
+  const { listen = DEFAULT_LISTEN_ADDRESS, fsid, timing, votes, signal, onLost } = options;
   const log = options.log ?? SILENT_LOGGER;
   if (listen !== false) checkListenAddress(listen);
   const device = await openBlockDevice(url, {
@@ -139,6 +153,7 @@ export async function openVolume(url: string, options: OpenVolumeOptions = {}): 
       ...(listen === false ? {} : { listenAddress: listen }),
       ...(fsid === undefined ? {} : { expectedFsid: fsid }),
       ...(timing === undefined ? {} : { timing }),
+      ...(votes === undefined ? {} : { votes }),
       ...(signal === undefined ? {} : { signal }),
       ...(onLost === undefined ? {} : { onLost }),
     });

@@ -1,4 +1,4 @@
-import type { Change, Dataset, Entry, StatusReply } from "@holdfast/member";
+import type { Change, Dataset, Entry, StatusReply, TuneRequest } from "@holdfast/member";
 import type { Access, AccessScan } from "./access.ts";
 import type { Volume } from "./open-volume.ts";
 
@@ -34,6 +34,10 @@ export class VolumeAccess implements Access {
 
   status(): Promise<StatusReply> {
     return this.#volume.status();
+  }
+
+  tune(change: TuneRequest): Promise<void> {
+    return this.#volume.tune(change);
   }
 
   close(): Promise<void> {

@@ -15,7 +15,15 @@ import {
 } from "@holdfast/wire-format";
 
 /** Numbers of the requests. */
-export const AdminCommand = { get: 1, batch: 2, scan: 3, datasets: 4, createDataset: 5, status: 6 } as const;
+export const AdminCommand = {
+  get: 1,
+  batch: 2,
+  scan: 3,
+  datasets: 4,
+  createDataset: 5,
+  status: 6,
+  tune: 7,
+} as const;
 
 /** Error field of an answer whose body is an {@link AdminFailure}. */
 export const ADMIN_FAILED = 1;

@@ -3,7 +3,7 @@
  *
  * What was asked then may or may not happen.
  */
-import type { Change, Entry, StatusReply } from "@holdfast/member";
+import type { Change, Entry, StatusReply, TuneRequest } from "@holdfast/member";
 import type { Access, AccessScan } from "../access.ts";
 import { UnavailableError } from "./exit-codes.ts";
 
@@ -57,6 +57,10 @@ export class PatientAccess implements Access {
 
   status(): Promise<StatusReply> {
     return this.#wait(this.#inner.status(), this.#signal);
+  }
+
+  tune(change: TuneRequest): Promise<void> {
+    return this.#wait(this.#inner.tune(change), this.#signal);
   }
 
   /** Leaves in order, even when a signal asked to end. */

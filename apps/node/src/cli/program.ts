@@ -8,7 +8,7 @@ import { ExitCode, exitCodeFor, UsageError } from "./exit-codes.ts";
 import { printError } from "./output.ts";
 import type { ReachOptions } from "./reach.ts";
 import type { KeyRule } from "./record-format.ts";
-import { parseCount, parseSize } from "./size.ts";
+import { parseCount, parseIdentity, parseSize } from "./size.ts";
 
 /** Runs the command line and resolves with the exit code. Never throws. */
 export async function runCommandLine(argv: readonly string[]): Promise<number> {
@@ -45,6 +45,8 @@ Data goes to standard output, everything else to standard error. Exit codes: 0 d
 const volumeCommands = (): Promise<typeof import("./commands/volume.ts")> => import("./commands/volume.ts");
 const itemCommands = (): Promise<typeof import("./commands/items.ts")> => import("./commands/items.ts");
 const importCommands = (): Promise<typeof import("./commands/import.ts")> => import("./commands/import.ts");
+const tuneCommands = (): Promise<typeof import("./commands/tune.ts")> => import("./commands/tune.ts");
+const renewCommands = (): Promise<typeof import("./commands/renew.ts")> => import("./commands/renew.ts");
 const memberCommands = (): Promise<typeof import("./commands/run.ts")> => import("./commands/run.ts");
 
 interface CommonOptions {
@@ -69,6 +71,7 @@ function makeProgram(isJson: boolean, exit: (code: number) => void): Command {
     // Mistakes are told by whoever catches the error.
     .configureOutput({ outputError: () => {}, ...(isJson ? { writeErr: () => {} } : {}) });
   addVolumeCommands(program);
+  addUpkeepCommands(program);
   addItemCommands(program);
   addBulkCommands(program);
   program
@@ -137,6 +140,47 @@ function addVolumeCommands(program: Command): void {
     async (url: string, options: CommonOptions) =>
       (await volumeCommands()).runDatasetList(url, options.json ?? false, reachOf(options)),
   );
+}
+
+function addUpkeepCommands(program: Command): void {
+  common(program.command("tune").description("change how many voters must agree before one campaigns"))
+    .requiredOption("--votes <count>", "that many, more than half of the voters you expect")
+    .option("--force", "also if fewer voters than that are members")
+    .option("--offline", "elect this command although voters are there that do not elect a server")
+    .action(
+      async (url: string, options: CommonOptions & { votes: string; force?: boolean; offline?: boolean }) => {
+        const { votes, force = false, offline = false, json = false } = options;
+        return (await tuneCommands()).runTune(
+          {
+            url,
+            votes: parseCount("--votes", votes, { least: 1, most: 64 }),
+            isForced: force,
+            isOffline: offline,
+            isJson: json,
+          },
+          reachOf(options),
+        );
+      },
+    );
+  program
+    .command("renew")
+    .description("start the terms of a volume afresh, while nobody has it open")
+    .argument("<url>", "file, block device, or file: URL")
+    .option("--fenced <rids...>", "members that can never write to the device again: you have made sure")
+    .option("--fence-agent <path>", "executable that makes sure of the others")
+    .option("--json", "print JSON")
+    .action(
+      async (
+        url: string,
+        { fenced = [], fenceAgent, json = false }: { fenced?: string[]; fenceAgent?: string; json?: boolean },
+      ) =>
+        (await renewCommands()).runRenew({
+          url,
+          fenced: new Set(fenced.map((text) => parseIdentity("--fenced", text))),
+          fenceAgent,
+          isJson: json,
+        }),
+    );
 }
 
 function addItemCommands(program: Command): void {

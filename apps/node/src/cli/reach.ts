@@ -20,6 +20,8 @@ export interface ReachOptions {
   /** Where to listen if this command becomes a member. */
   readonly listen: string;
   readonly isJson: boolean;
+  /** Becomes a member that campaigns with so many votes, even if another one runs on this host. */
+  readonly campaignVotes?: number;
 }
 
 /** A member that runs greets within milliseconds; one that is frozen is passed over. */
@@ -72,10 +74,11 @@ async function useAndLeave<T>(access: Access, isJson: boolean, use: () => Promis
 async function reach(
   url: string,
   superBlock: SuperBlock,
-  { waitMs, listen }: ReachOptions,
+  { waitMs, listen, campaignVotes }: ReachOptions,
   ending: AbortSignal,
 ): Promise<Access> {
-  for (const address of await socketAddresses(superBlock.fsid)) {
+  const addresses = campaignVotes === undefined ? await socketAddresses(superBlock.fsid) : [];
+  for (const address of addresses) {
     if (await isAbandoned(address)) {
       await removeSocket(address);
       continue;
@@ -88,7 +91,8 @@ async function reach(
   const limit = AbortSignal.timeout(waitMs);
   try {
     const signal = AbortSignal.any([ending, limit]);
-    return new VolumeAccess(await openVolume(url, { listen, fsid: superBlock.fsid, signal }));
+    const votes = campaignVotes === undefined ? {} : { votes: campaignVotes };
+    return new VolumeAccess(await openVolume(url, { listen, fsid: superBlock.fsid, signal, ...votes }));
   } catch (error) {
     ending.throwIfAborted();
     throw limit.aborted ? new UnavailableError(waitMs) : error;

@@ -41,3 +41,10 @@ export function parseCount(
   }
   return value;
 }
+
+/** An identity as the status prints it: 16 hexadecimal digits, or fewer. */
+export function parseIdentity(name: string, text: string): bigint {
+  if (!/^[0-9a-f]{1,16}$/i.test(text))
+    throw new UsageError(`${name} takes identities of up to 16 hexadecimal digits, not "${text}"`);
+  return BigInt(`0x${text}`);
+}

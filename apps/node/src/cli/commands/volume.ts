@@ -51,12 +51,14 @@ export async function runMkfs({
 
 /** Prints what the server says of the volume. */
 export async function runStatus(url: string, isJson: boolean, reach: ReachOptions): Promise<void> {
-  await withAccess(url, reach, async (access, _signal, { fsid, label, votes }) => {
+  await withAccess(url, reach, async (access, _signal, { fsid, label }) => {
     const status = await access.status();
     const server = status.members.find(({ rid }) => rid === status.server);
-    await print(isJson, { url, fsid, label, votes, ...numbers(status), via: access.via }, [
+    await print(isJson, { url, fsid, label, ...numbers(status), via: access.via }, [
       `volume    ${hex(fsid)}${label === "" ? "" : ` "${label}"`} on ${url}`,
-      `server    ${hex(status.server)} ${server?.name ?? ""} since term ${status.term} of ${status.termsMax}`,
+      `server    ${hex(status.server)} ${server?.name ?? ""} since term ${status.term}`,
+      `terms     ${termsText(status)}`,
+      `votes     ${status.votes}`,
       `space     ${sizeOf(status.freeBlocks)} free of ${sizeOf(status.totalBlocks)}, ${sizeOf(status.quarantinedBlocks)} in quarantine`,
       `segments  ${status.levels.map((count, level) => `level ${level}: ${count}`).join(", ") || "none"}`,
       `members   ${status.members.length}`,
@@ -87,6 +89,18 @@ export function runDatasetList(url: string, isJson: boolean, reach: ReachOptions
     const datasets = await access.datasets();
     await print(isJson, { datasets }, datasets);
   });
+}
+
+/** How far the terms are used up; from half of them on, what to do. */
+function termsText({
+  termsUsed,
+  termsMax,
+}: {
+  readonly termsUsed: number;
+  readonly termsMax: number;
+}): string {
+  const advice = 2 * termsUsed < termsMax ? "" : '; plan a pause for "holdfast renew"';
+  return `${termsUsed} of ${termsMax} used (${Math.floor((100 * termsUsed) / termsMax)} %)${advice}`;
 }
 
 function sizeOf(blocks: bigint): string {
