@@ -87,6 +87,11 @@ export interface ByteStream {
   start(handlers: ByteStreamHandlers): void;
   /** Queues bytes; the stream copies them before it returns. False: stop until `drained`. */
   write(bytes: Uint8Array): boolean;
+  /**
+   * Queues parts as they stand, for bulk: the caller leaves them alone until `written` is called, once, when the network
+   * has them or the stream has ended. Not every stream has it; whoever finds none writes.
+   */
+  writeParts?(parts: readonly Uint8Array[], written: () => void): void;
   /** Bytes queued and not yet given to the network. */
   readonly queuedBytes: number;
   /** Ends the stream after what is queued; `closed` follows. Idempotent. */

@@ -38,3 +38,17 @@ export const utf8: Utf8 = {
   encode: (text) => encoder.encode(text),
   decode: (bytes) => decoder.decode(bytes),
 };
+
+/** A signal and the means to abort it: the platform's `AbortController`. */
+export interface Aborter {
+  readonly signal: AbortSignal;
+  /** Aborts; what comes after the first is dropped. */
+  abort(reason?: unknown): void;
+}
+
+const controllers = globalThis as unknown as { readonly AbortController: new () => Aborter };
+
+/** A signal that has not been aborted. */
+export function makeAborter(): Aborter {
+  return new controllers.AbortController();
+}

@@ -72,6 +72,21 @@ export class SocketStream implements ByteStream {
     return !this.#isFull;
   }
 
+  writeParts(parts: readonly Uint8Array[], written: () => void): void {
+    if (this.#isEnding || this.#hasEnded) {
+      process.nextTick(written);
+      return;
+    }
+    this.#flush();
+    const last = parts.length - 1;
+    // Corked, they leave in one system call.
+    this.#socket.cork();
+    parts.forEach((part, index) => {
+      this.#socket.write(part, index < last ? undefined : () => this.#partsWritten(written));
+    });
+    this.#socket.uncork();
+  }
+
   close(): void {
     if (this.#isEnding || this.#hasEnded) return;
     this.#flush();
@@ -135,6 +150,11 @@ export class SocketStream implements ByteStream {
     this.#isFull = false;
     this.#handlers?.drained();
   };
+
+  #partsWritten(written: () => void): void {
+    this.#written();
+    written();
+  }
 
   #end(): void {
     this.#hasEnded = true;

@@ -1,0 +1,299 @@
+/*
+ * Drives one exchange over one byte stream: moves bytes, keeps credit and time, and ends both directions together.
+ *
+ * Whatever ends the connection early ends every wait of this side with the same error: a stream is read to a trailer that
+ * matches, or it throws.
+ */
+import {
+  type ByteStream,
+  type ByteStreamHandlers,
+  type Cancel,
+  type Clock,
+  type Deferred,
+  deferred,
+  HoldfastError,
+} from "@holdfast/environment";
+import type { SessionTiming } from "../timing.ts";
+import { portableCrc32 } from "../streams/crc32.ts";
+import { Exchange } from "../streams/exchange.ts";
+import { STOPPED } from "../streams/incoming.ts";
+import { broken, cut, failureCode } from "../streams/stream-errors.ts";
+import { STREAM_FRAME, codeBytes, streamFrame } from "../streams/stream-frames.ts";
+import type { Windows } from "../streams/windows.ts";
+import type { StreamPorts } from "./stream-ports.ts";
+
+/** What a connection is made of. */
+export interface StreamConnectionParts {
+  readonly stream: ByteStream;
+  readonly ports: StreamPorts;
+  readonly timing: SessionTiming;
+  readonly windows: Windows;
+}
+
+/** What the other side sent first. */
+export interface Heading {
+  readonly command: number;
+  readonly body: Uint8Array;
+}
+
+/** One exchange and its connection, greeted already. */
+export class StreamConnection {
+  /** The other side's heading; rejects with what ended the exchange, or made the other side fail, before it. */
+  readonly heading: Promise<Heading>;
+  /** Resolves when the exchange is over: with undefined if it ran to its end, else with what ended it. */
+  readonly ended: Promise<Error | undefined>;
+  readonly #stream: ByteStream;
+  readonly #clock: Clock;
+  readonly #timing: SessionTiming;
+  readonly #exchange: Exchange;
+  readonly #headingArrives: Deferred<Heading> = deferred();
+  readonly #ends: Deferred<Error | undefined> = deferred();
+  #readable: Deferred<void> | undefined;
+  #writable: Deferred<void> | undefined;
+  #endSource: (() => void) | undefined;
+  #error: Error | undefined;
+  #hasEnded = false;
+  #isBlocked = false;
+  #heardAt: number;
+  #sentAt: number;
+  #cancelTick: Cancel = () => {};
+
+  constructor({ stream, ports, timing, windows }: StreamConnectionParts) {
+    this.#stream = stream;
+    this.#clock = ports.clock;
+    this.#timing = timing;
+    this.heading = this.#headingArrives.promise;
+    this.ended = this.#ends.promise;
+    // Whoever does not wait for it learns of the end by other ways.
+    this.heading.catch(() => {});
+    this.#heardAt = ports.clock.now();
+    this.#sentAt = this.#heardAt;
+    this.#exchange = new Exchange({
+      windows,
+      crc32: ports.crc32 ?? portableCrc32,
+      events: {
+        heading: (command, body) => this.#headingArrives.resolve({ command, body: body.slice() }),
+        readable: () => this.#wakeReader(),
+        writable: () => {
+          if (this.#exchange.outgoing.isStopped) this.#endSource?.();
+          this.#wakeWriter();
+        },
+      },
+    });
+    this.#write(this.#exchange.credit());
+    this.#armTick();
+  }
+
+  /** What its byte stream is to call, from now on. */
+  get handlers(): ByteStreamHandlers {
+    return {
+      data: (bytes) => this.#received(bytes),
+      closed: (error) => this.#end(cut("the connection ended", error)),
+      drained: () => {
+        this.#isBlocked = false;
+        this.#wakeWriter();
+      },
+    };
+  }
+
+  /** What ended the exchange early. */
+  get error(): Error | undefined {
+    return this.#error;
+  }
+
+  /** Sends this side's heading. @throws RangeError when the body is too long or the command no 16-bit number. */
+  sendHeading(command: number, body: Uint8Array): void {
+    this.#write(this.#exchange.heading(command, body));
+  }
+
+  /** Sends all of `source`, then the trailer. Never rejects: a failing source is told to the other side, and given back. */
+  async send(source: AsyncIterable<Uint8Array>): Promise<unknown> {
+    const pieces = source[Symbol.asyncIterator]();
+    // A source that waits for something is told as soon as nobody wants it any more.
+    this.#endSource = () => endQuietly(pieces);
+    try {
+      for (;;) {
+        const piece = this.#isWanted ? await pieces.next() : undefined;
+        if (piece?.done === true) break;
+        if (piece !== undefined && (await this.#sendPiece(piece.value))) continue;
+        endQuietly(pieces);
+        break;
+      }
+      this.#finishSending(this.#exchange.outgoing.isStopped ? STOPPED : "");
+      return undefined;
+    } catch (error) {
+      this.fail(error);
+      return error;
+    } finally {
+      this.#endSource = undefined;
+    }
+  }
+
+  /** Ends this side's direction with an error. */
+  fail(error: unknown): void {
+    this.#finishSending(failureCode(error));
+  }
+
+  /** The next piece of the other side's stream; see `ReceivedStream.stream`. */
+  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    const { incoming } = this.#exchange;
+    if (incoming.release()) this.#write(this.#exchange.credit());
+    for (;;) {
+      if (incoming.isStopped) return this.#throwOrEnd();
+      const piece = incoming.read();
+      if (piece !== undefined) return { done: false, value: piece };
+      if (incoming.isOver) {
+        incoming.stop();
+        return this.#throwOrEnd();
+      }
+      if (this.#readable !== undefined) throw new TypeError("a stream is read by one at a time");
+      this.#readable = deferred();
+      await this.#readable.promise;
+    }
+  }
+
+  /** Wants no more of the other side's stream. */
+  stopReading(): void {
+    const { incoming } = this.#exchange;
+    if (incoming.isStopped) return;
+    incoming.stop();
+    if (!incoming.isOver) this.#write(streamFrame(STREAM_FRAME.STOP));
+    this.#wakeReader();
+  }
+
+  /** Ends the exchange at once; the other side is told the error's code. */
+  abort(error: Error): void {
+    if (this.#hasEnded) return;
+    this.#write(streamFrame(STREAM_FRAME.ABORT, 0, codeBytes(failureCode(error))));
+    this.#stream.close();
+    this.#end(error);
+  }
+
+  #throwOrEnd(): IteratorResult<Uint8Array, undefined> {
+    const { incoming } = this.#exchange;
+    const error = incoming.isOver ? incoming.error : this.#error;
+    if (error !== undefined) throw error;
+    return { done: true, value: undefined };
+  }
+
+  /** False when nobody will read what is sent. */
+  get #isWanted(): boolean {
+    return !this.#hasEnded && !this.#exchange.outgoing.isStopped;
+  }
+
+  /** False when nobody wants more. */
+  async #sendPiece(piece: Uint8Array): Promise<boolean> {
+    const { outgoing } = this.#exchange;
+    let offset = 0;
+    while (offset < piece.length) {
+      while (this.#isBlocked || outgoing.roomBytes === 0) {
+        if (!this.#isWanted) return false;
+        this.#writable ??= deferred();
+        await this.#writable.promise;
+      }
+      if (!this.#isWanted) return false;
+      const end = Math.min(piece.length, offset + outgoing.roomBytes);
+      const payload = offset === 0 && end === piece.length ? piece : piece.subarray(offset, end);
+      await this.#writeData(outgoing.data(payload), payload);
+      offset = end;
+    }
+    return this.#isWanted;
+  }
+
+  #writeData(header: Uint8Array, payload: Uint8Array): Promise<void> | undefined {
+    this.#sentAt = this.#clock.now();
+    const stream = this.#stream;
+    if (stream.writeParts !== undefined) {
+      const written = deferred<void>();
+      stream.writeParts([header, payload], written.resolve);
+      return written.promise;
+    }
+    stream.write(header);
+    if (!stream.write(payload)) this.#isBlocked = true;
+    return undefined;
+  }
+
+  #finishSending(code: string): void {
+    const { outgoing } = this.#exchange;
+    if (this.#hasEnded || outgoing.isOver) return;
+    this.#write(outgoing.trailer(code));
+    this.#endIfOver();
+  }
+
+  #write(bytes: Uint8Array): void {
+    if (this.#hasEnded) return;
+    this.#sentAt = this.#clock.now();
+    if (!this.#stream.write(bytes)) this.#isBlocked = true;
+  }
+
+  #received(bytes: Uint8Array): void {
+    if (this.#hasEnded) return;
+    this.#heardAt = this.#clock.now();
+    try {
+      this.#exchange.receive(bytes);
+    } catch (error) {
+      const fault = error instanceof RangeError ? broken(error.message) : error;
+      this.#stream.destroy();
+      this.#end(fault instanceof HoldfastError ? fault : broken("its reader failed"));
+      if (!(fault instanceof HoldfastError)) throw error;
+      return;
+    }
+    const { incoming } = this.#exchange;
+    if (incoming.error !== undefined) this.#headingArrives.reject(incoming.error);
+    this.#endIfOver();
+  }
+
+  #endIfOver(): void {
+    if (!this.#exchange.isOver || this.#hasEnded) return;
+    this.#stream.close();
+    this.#end(undefined);
+  }
+
+  #end(error: Error | undefined): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#error = error;
+    this.#cancelTick();
+    const { incoming } = this.#exchange;
+    // What came whole is still read to its end.
+    if (!incoming.isOver) incoming.stop();
+    this.#headingArrives.reject(error ?? cut("the other side sent nothing"));
+    this.#endSource?.();
+    this.#wakeReader();
+    this.#wakeWriter();
+    this.#ends.resolve(error);
+  }
+
+  #wakeReader(): void {
+    const waiting = this.#readable;
+    this.#readable = undefined;
+    waiting?.resolve();
+  }
+
+  #wakeWriter(): void {
+    const waiting = this.#writable;
+    this.#writable = undefined;
+    waiting?.resolve();
+  }
+
+  #armTick(): void {
+    this.#cancelTick = this.#clock.at(this.#clock.now() + this.#timing.heartbeatMs, () => this.#tick());
+  }
+
+  #tick(): void {
+    const now = this.#clock.now();
+    const { heartbeatMs, peerTimeoutMs } = this.#timing;
+    if (now - this.#heardAt >= peerTimeoutMs) {
+      this.#stream.destroy();
+      this.#end(cut(`nothing was heard for ${peerTimeoutMs} ms`));
+      return;
+    }
+    if (now - this.#sentAt >= heartbeatMs && !this.#isBlocked) this.#write(streamFrame(STREAM_FRAME.ALIVE));
+    this.#armTick();
+  }
+}
+
+/** What it says to its end interests nobody any more. */
+function endQuietly(pieces: AsyncIterator<Uint8Array>): void {
+  pieces.return?.().catch(() => {});
+}

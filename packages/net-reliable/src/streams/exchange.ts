@@ -1,0 +1,123 @@
+/*
+ * One request and its answer, each with a body and a byte stream, on a connection of their own: what may come when.
+ *
+ * Each direction is a heading, data, a trailer; the asking side begins. A direction that fails before it had anything
+ * to say is a trailer alone. Credit, signs of life, stop and abort come at any time. When both trailers have passed, the
+ * exchange is over and the connection is of no more use. Nothing here reads a clock or does I/O.
+ */
+import type { Crc32 } from "./crc32.ts";
+import { IncomingStream } from "./incoming.ts";
+import { OutgoingStream } from "./outgoing.ts";
+import { broken, failed } from "./stream-errors.ts";
+import {
+  STREAM_FRAME,
+  type StreamHeader,
+  StreamHeading,
+  StreamTrailer,
+  codeText,
+  headingFrame,
+  streamFrame,
+} from "./stream-frames.ts";
+import { StreamParser } from "./stream-parser.ts";
+import type { Windows } from "./windows.ts";
+
+/** What an exchange tells its owner, in the order of the other side's bytes. */
+export interface ExchangeEvents {
+  /** The other side's request or answer; `body` is valid only during the call. */
+  heading(command: number, body: Uint8Array): void;
+  /** There is something to read, or the end. */
+  readable(): void;
+  /** There is credit, or no need of any more. */
+  writable(): void;
+}
+
+/** What an exchange is made of. */
+export interface ExchangeParts {
+  readonly windows: Windows;
+  readonly crc32: Crc32;
+  readonly events: ExchangeEvents;
+}
+
+/** One side of an exchange. */
+export class Exchange {
+  /** What comes. */
+  readonly incoming: IncomingStream;
+  /** What goes. */
+  readonly outgoing: OutgoingStream;
+  readonly #events: ExchangeEvents;
+  readonly #parser: StreamParser;
+  #hasHeading = false;
+
+  constructor({ windows, crc32, events }: ExchangeParts) {
+    this.#events = events;
+    this.incoming = new IncomingStream(windows, crc32);
+    this.outgoing = new OutgoingStream(crc32);
+    this.#parser = new StreamParser({
+      begins: (header) => this.#begin(header),
+      data: (bytes) => {
+        const wasReadable = this.incoming.isReadable;
+        this.incoming.take(bytes);
+        if (!wasReadable && !this.incoming.isStopped) this.#events.readable();
+      },
+      frame: (header, payload) => this.#take(header, payload),
+    });
+  }
+
+  /** True when both directions have ended. */
+  get isOver(): boolean {
+    return this.incoming.isOver && this.outgoing.isOver;
+  }
+
+  /** Takes the connection's next bytes. @throws StreamError: the connection must be cut. */
+  receive(bytes: Uint8Array): void {
+    this.#parser.push(bytes);
+  }
+
+  /** The heading of this side. @throws RangeError */
+  heading(command: number, body: Uint8Array): Uint8Array {
+    return headingFrame(command, body);
+  }
+
+  /** Tells the other side how far it may send. */
+  credit(): Uint8Array {
+    return streamFrame(STREAM_FRAME.CREDIT, this.incoming.grantedBytes);
+  }
+
+  #begin(header: StreamHeader): void {
+    if (header.type >= STREAM_FRAME.CHALLENGE) throw broken("a greeting comes in the middle");
+    if (header.type !== STREAM_FRAME.DATA) return;
+    if (!this.#hasHeading) throw broken("data comes before the heading");
+    this.incoming.begin(header);
+  }
+
+  #take(header: StreamHeader, payload: Uint8Array): void {
+    switch (header.type) {
+      case STREAM_FRAME.HEADING:
+        return this.#takeHeading(payload);
+      case STREAM_FRAME.TRAILER:
+        return this.#takeTrailer(header, payload);
+      case STREAM_FRAME.CREDIT:
+        this.outgoing.grant(header.position);
+        return this.#events.writable();
+      case STREAM_FRAME.STOP:
+        this.outgoing.stop();
+        return this.#events.writable();
+      case STREAM_FRAME.ABORT:
+        throw failed(codeText(payload));
+    }
+  }
+
+  #takeHeading(payload: Uint8Array): void {
+    if (this.#hasHeading || this.incoming.isOver) throw broken("a heading comes where none is due");
+    this.#hasHeading = true;
+    const { command } = StreamHeading.decode(payload.subarray(0, StreamHeading.sizeBytes));
+    this.#events.heading(command, payload.subarray(StreamHeading.sizeBytes));
+  }
+
+  #takeTrailer(header: StreamHeader, payload: Uint8Array): void {
+    this.incoming.finish(header, StreamTrailer.decode(payload));
+    if (!this.#hasHeading && this.incoming.error === undefined)
+      throw broken("a trailer without error comes before the heading");
+    this.#events.readable();
+  }
+}

@@ -1,0 +1,63 @@
+import { invariant } from "@holdfast/environment";
+import type { Crc32 } from "./crc32.ts";
+import { broken } from "./stream-errors.ts";
+import { STREAM_FRAME, StreamTrailer, codeBytes, dataHeader, streamFrame } from "./stream-frames.ts";
+import { STREAM_DATA_BYTES_MAX } from "./stream-limits.ts";
+
+/** The sending side of one direction: how far the reader lets it go, and the sum of what went. */
+export class OutgoingStream {
+  readonly #crc32: Crc32;
+  #grantedBytes = 0;
+  #sentBytes = 0;
+  #checksum = 0;
+  #isStopped = false;
+  #isOver = false;
+
+  constructor(crc32: Crc32) {
+    this.#crc32 = crc32;
+  }
+
+  /** Bytes that the next data frame may have. */
+  get roomBytes(): number {
+    return Math.min(this.#grantedBytes - this.#sentBytes, STREAM_DATA_BYTES_MAX);
+  }
+
+  /** True if the reader wants no more. */
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
+  /** True once the trailer was made. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** The reader lets us send so many bytes in all. @throws StreamError when that is less than it did before. */
+  grant(bytes: number): void {
+    if (bytes < this.#grantedBytes) throw broken(`credit fell from ${this.#grantedBytes} to ${bytes}`);
+    this.#grantedBytes = bytes;
+  }
+
+  /** The reader wants no more. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  /** The header to send before `payload`, which has at most {@link roomBytes}. */
+  data(payload: Uint8Array): Uint8Array {
+    invariant(payload.length > 0 && payload.length <= this.roomBytes, "data is sent within its credit");
+    invariant(!this.#isOver, "no data follows the trailer");
+    const position = this.#sentBytes;
+    this.#sentBytes += payload.length;
+    this.#checksum = this.#crc32(payload, this.#checksum);
+    return dataHeader(payload.length, position);
+  }
+
+  /** The last frame of this direction; an empty `code` says that the stream is whole. */
+  trailer(code: string): Uint8Array {
+    invariant(!this.#isOver, "a direction has one trailer");
+    this.#isOver = true;
+    const trailer = StreamTrailer.encode({ streamChecksum: this.#checksum, code: codeBytes(code) });
+    return streamFrame(STREAM_FRAME.TRAILER, this.#sentBytes, trailer);
+  }
+}
