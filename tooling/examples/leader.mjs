@@ -6,7 +6,7 @@ const device = await openBlockDevice(process.argv[2]);
 const leader = await lead({ device, clock: nodeClock, random: nodeRandom });
 console.log(`leading with token ${leader.token}`);
 
-leader.lost.then((error) => console.log(error === undefined ? "resigned" : `lost: ${error.code}`));
+void leader.lost.then((error) => console.log(error === undefined ? "resigned" : `lost: ${error.code}`));
 process.on("SIGTERM", () => leader.resign());
 process.stdin.on("data", async () => {
   // Do the work here, and send the token along: whoever gets it refuses a token smaller than the greatest it has seen.

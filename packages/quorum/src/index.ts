@@ -13,6 +13,7 @@ export * from "./driver/voter.ts";
 export * from "./election.ts";
 export * from "./election-header.ts";
 export * from "./errors.ts";
+export * from "./flap-hold.ts";
 export * from "./format.ts";
 export * from "./formats.ts";
 export * from "./hint.ts";

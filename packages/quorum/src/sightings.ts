@@ -14,6 +14,8 @@ interface Sighting {
   readonly changedAt: number | undefined;
   /** When a hint of this voter was first seen. */
   readonly seenAt: number;
+  /** True: an earlier hint said that it serves. */
+  readonly hasServed: boolean;
 }
 
 /**
@@ -75,10 +77,10 @@ export class Sightings {
     return { reaching, silent };
   }
 
-  /** True when a voter with a smaller rid knew the server of this term: it goes first. */
+  /** True when a voter with a smaller rid knew the server of this term, and is not that server: it goes first. */
   hasElder(rid: bigint, term: bigint): boolean {
-    for (const { hint } of this.#byRid.values())
-      if (hint.rid < rid && hint.term === term && !hint.isServing) return true;
+    for (const { hint, hasServed } of this.#byRid.values())
+      if (hint.rid < rid && hint.term === term && !hint.isServing && !hasServed) return true;
     return false;
   }
 
@@ -103,13 +105,14 @@ export class Sightings {
   #merge(before: Sighting | undefined, hint: Hint, now: number): Sighting {
     if (before === undefined) {
       const hasAppeared = now - this.#readAt < this.#freshMs;
-      return { hint, changedAt: hasAppeared ? now : undefined, seenAt: now };
+      return { hint, changedAt: hasAppeared ? now : undefined, seenAt: now, hasServed: false };
     }
     // The newest of its hints was overwritten and an older one shows: not news.
     if (hint.counter <= before.hint.counter) return before;
     if (before.hint.isServing && !hint.isServing && before.hint.term > this.#ceasedTerm)
       this.#ceasedTerm = before.hint.term;
-    return { hint, changedAt: now, seenAt: before.seenAt };
+    const hasServed = before.hasServed || before.hint.isServing;
+    return { hint, changedAt: now, seenAt: before.seenAt, hasServed };
   }
 
   #isFresh(sighting: Sighting, now: number): boolean {

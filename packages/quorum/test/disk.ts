@@ -35,14 +35,17 @@ export const FIRST_PAYLOAD: Uint8Array = new Uint8Array([7]);
 /** What a device would hold. */
 export class Disk {
   readonly region: QuorumRegion;
-  readonly blocks: Map<bigint, Uint8Array> = new Map();
+  readonly blocks: Map<bigint, Uint8Array>;
   /** Blocks whose reads fail, as a device reports it. */
   readonly badBlocks: Set<bigint> = new Set();
   /** Reads and writes so far; ranges read together count once. */
   readonly log: string[] = [];
 
-  constructor(region: QuorumRegion) {
+  /** @param blocks - What it holds; default: what mkfs writes. */
+  constructor(region: QuorumRegion, blocks?: ReadonlyMap<bigint, Uint8Array>) {
     this.region = region;
+    this.blocks = new Map(blocks);
+    if (blocks !== undefined) return;
     for (const { address, block } of formatQuorum(region, FIRST_PAYLOAD)) this.blocks.set(address, block);
   }
 

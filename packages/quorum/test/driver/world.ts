@@ -40,6 +40,9 @@ export class World {
   readonly badReads: Set<bigint> = new Set();
   readonly badWrites: Set<bigint> = new Set();
   readsCount = 0;
+  writesCount = 0;
+  /** While true no read or write comes to its end; those of the time do when it is false again. */
+  isStalled = false;
   #timers: Timer[] = [];
   #now = 0;
   #order = 0;
@@ -73,6 +76,11 @@ export class World {
     this.#now = end;
   }
 
+  /** The process stands still for so long: what fell due meanwhile comes all at once when time passes again. */
+  pause(ms: number): void {
+    this.#now += ms;
+  }
+
   damage(block: bigint): void {
     const at = Number(block) * BLOCK_BYTES + 100;
     this.bytes[at] = (this.bytes[at] ?? 0) ^ 0xff;
@@ -98,7 +106,11 @@ export class World {
     const clock = this.#clock();
     const later = (): Promise<void> =>
       new Promise((resolve) => {
-        clock.at(this.#now + IO_MS, resolve);
+        const tryAgain = (): void => {
+          if (this.isStalled) clock.at(this.#now + IO_MS, tryAgain);
+          else resolve();
+        };
+        clock.at(this.#now + IO_MS, tryAgain);
       });
     return {
       url: "memory:",
@@ -112,6 +124,7 @@ export class World {
         into.set(this.bytes.subarray(Number(offset), Number(offset) + into.length));
       },
       write: async (offset, bytes) => {
+        this.writesCount += 1;
         await later();
         this.#refuse(this.badWrites, {
           offset,

@@ -1,0 +1,252 @@
+import { BLOCK_BYTES, blockOffset } from "@holdfast/environment";
+import { describe, expect, test } from "vitest";
+import {
+  Check,
+  type CommitRecord,
+  Election,
+  ElectionDeviceError,
+  type ElectionOutcome,
+  driveToOutcome,
+  electionRegion,
+  firstTerm,
+  formatElection,
+  lastTerm,
+  newElectionHeader,
+  nextGeneration,
+  openElection,
+  placeOf,
+  type QuorumRegion,
+  readNewestRecord,
+  readSlot,
+  recordBlock,
+  renewElection,
+  sealMark,
+  sealRecord,
+  splitterBlock,
+} from "../../src/index.ts";
+import {
+  type Crash,
+  crashesAt,
+  CrashDevice,
+  fewCrashesAt,
+  IMPATIENT_CLOCK,
+  PowerFailure,
+} from "./crash-device.ts";
+
+const TERMS = 3;
+const FSID = 0xfeedn;
+const REGION = electionRegion(FSID, newElectionHeader(TERMS));
+const BLOCKS = Number(REGION.recordsCopyBlock) + 2 * TERMS;
+const STATE = new Uint8Array([3, 1, 4]);
+
+/** An election whose terms are used up, the newest record where a test wants it. */
+async function usedUp(newest: { readonly term: bigint; readonly seq: bigint }): Promise<Uint8Array> {
+  const disk = new CrashDevice(new Uint8Array(BLOCKS * BLOCK_BYTES));
+  await formatElection({ device: disk.open(), random: { u64: () => FSID } });
+  for (let term = 2n; term <= newest.term; term += 1n) {
+    for (const address of [splitterBlock(REGION, term), splitterBlock(REGION, term) + 1n])
+      put(disk, address, sealMark(REGION, { address, writer: 9n, mark: { claim: term, isVoid: false } }));
+    for (let seq = 1n; seq <= newest.seq; seq += 1n) putRecord(disk, { term, seq });
+  }
+  return disk.bytes;
+}
+
+function putRecord(disk: CrashDevice, { term, seq }: { readonly term: bigint; readonly seq: bigint }): void {
+  const record: CommitRecord = { term, seq, writer: 9n, address: "a", payload: STATE };
+  for (const copy of [0, 1] as const) {
+    const block = recordBlock(REGION, term, copy) + (seq % 2n === 1n ? 0n : 1n);
+    put(disk, block, sealRecord(record, { fsid: FSID, block }));
+  }
+}
+
+function put(disk: CrashDevice, address: bigint, block: Uint8Array): void {
+  disk.bytes.set(block, Number(blockOffset(address)));
+}
+
+function elect(disk: CrashDevice, region: QuorumRegion): Promise<ElectionOutcome> {
+  const brokenRules = new Set<string>();
+  const fromTerm = firstTerm(region);
+  const election = new Election({
+    region,
+    rid: 8n,
+    claim: 77n,
+    fromTerm,
+    yieldAbove: undefined,
+    brokenRules,
+  });
+  const ports = { device: disk.open(), clock: IMPATIENT_CLOCK };
+  return driveToOutcome<ElectionOutcome>(election, { first: election.handle({ type: "start" }) }, ports);
+}
+
+async function renew(disk: CrashDevice, ...crash: Parameters<CrashDevice["open"]>): Promise<void> {
+  await renewElection({ device: disk.open(...crash), clock: IMPATIENT_CLOCK });
+}
+
+function newestOf(disk: CrashDevice, region: QuorumRegion): Promise<CommitRecord | undefined> {
+  return readNewestRecord(region, { device: disk.open(), clock: IMPATIENT_CLOCK });
+}
+
+/** @throws Error when the power has not failed. */
+async function failToRenew(disk: CrashDevice, crash: Crash): Promise<void> {
+  try {
+    await renew(disk, crash);
+  } catch (error) {
+    if (error instanceof PowerFailure) return;
+    throw error;
+  }
+  throw new Error("the renewal came to its end");
+}
+
+/** What whoever opens the device meets: its region, or that a renewal is to be run again. */
+async function meet(disk: CrashDevice): Promise<QuorumRegion | "interrupted"> {
+  try {
+    return await openElection(disk.open());
+  } catch (error) {
+    if (error instanceof ElectionDeviceError && error.code === "ERR_HOLDFAST_RENEWAL_INTERRUPTED")
+      return "interrupted";
+    throw error;
+  }
+}
+
+describe("a renewal", () => {
+  test("gives as many terms again, greater ones, and keeps the state", async () => {
+    const disk = new CrashDevice(await usedUp({ term: 3n, seq: 2n }));
+    expect(await elect(disk, REGION)).toMatchObject({
+      type: "failed",
+      error: { code: "ERR_HOLDFAST_TERMS_EXHAUSTED" },
+    });
+
+    await renew(disk);
+
+    const region = await openElection(disk.open());
+    expect(region).toEqual({ ...REGION, termBase: 3n, generation: 1 });
+    expect(await elect(disk, region)).toMatchObject({
+      type: "elected",
+      term: 5n,
+      adopted: { term: 4n, payload: STATE },
+    });
+  });
+
+  test.each([
+    ["the last term, first half", { term: 3n, seq: 1n }, STATE],
+    ["a term in the middle", { term: 2n, seq: 3n }, STATE],
+    ["the first term, as mkfs left it", { term: 1n, seq: 0n }, new Uint8Array(0)],
+  ])(
+    "whose power fails at any write loses nothing, the newest record being in %s",
+    async (_place, newest, payload) => {
+      const before = await usedUp(newest);
+      const whole = new CrashDevice(before.slice());
+      await renew(whole);
+      const { written } = whole;
+      const next = nextGeneration(REGION);
+      const essential = new Set([0n, 1n, recordBlock(next, 4n, 0) + 1n, recordBlock(next, 4n, 1) + 1n]);
+      const met = new Set<string>();
+
+      for (const [atWrite, block] of written.entries()) {
+        for (const crash of essential.has(block) ? crashesAt(atWrite) : fewCrashesAt(atWrite)) {
+          const disk = new CrashDevice(before.slice());
+          await failToRenew(disk, crash);
+          const found = await meet(disk);
+          met.add(found === "interrupted" ? found : `generation ${found.generation}`);
+          const asBefore = found === "interrupted" ? { payload } : await newestOf(disk, found);
+          expect(asBefore).toMatchObject({ payload });
+          if (found === "interrupted" || found.generation === 0) await renew(disk);
+          const region = await openElection(disk.open());
+          expect(region.generation).toBe(1);
+          expect(await elect(disk, region)).toMatchObject({
+            type: "elected",
+            term: 5n,
+            adopted: { payload },
+          });
+        }
+      }
+
+      expect([...met].sort()).toEqual(["generation 0", "generation 1", "interrupted"]);
+    },
+    20_000,
+  );
+
+  test("whose power fails again while it is run again loses nothing either", async () => {
+    const before = await usedUp({ term: 1n, seq: 0n });
+    const twice = new CrashDevice(before.slice());
+    await renew(twice);
+    await renew(twice);
+    const generations = twice.bytes.slice();
+    // The second renewal's state stands in the first term again: the hardest place, and mkfs's payload is empty.
+    const whole = new CrashDevice(generations.slice());
+    await renew(whole);
+    const writes = whole.written.length;
+
+    for (let first = 2; first < writes; first += 2) {
+      for (let second = 2; second < writes; second += 3) {
+        const disk = new CrashDevice(generations.slice());
+        const crash = {
+          sectors: (first + second) % 9,
+          fromEnd: second % 2 === 0,
+          losesUnflushed: first % 2 === 0,
+        };
+        await failToRenew(disk, { ...crash, atWrite: first });
+        if ((await meet(disk)) === "interrupted") await failToRenew(disk, { ...crash, atWrite: second });
+        if ((await meet(disk)) === "interrupted") await renew(disk);
+        const region = await openElection(disk.open());
+        expect(await elect(disk, region)).toMatchObject({ type: "elected", adopted: { term: 10n } });
+      }
+    }
+  });
+
+  test("is refused, and writes nothing, when the newest record is damaged", async () => {
+    const bytes = await usedUp({ term: 3n, seq: 1n });
+    for (const copy of [0, 1] as const) bytes[Number(blockOffset(recordBlock(REGION, 3n, copy))) + 99] = 0xff;
+    const disk = new CrashDevice(bytes.slice());
+
+    await expect(renew(disk)).rejects.toMatchObject({
+      code: "ERR_HOLDFAST_RECORD_CORRUPT",
+      facts: { term: 3n },
+    });
+
+    expect(disk.bytes).toEqual(bytes);
+  });
+});
+
+describe("two generations of one area", () => {
+  const next = nextGeneration(REGION);
+
+  test("have no term in common", () => {
+    expect(firstTerm(next)).toBe(lastTerm(REGION) + 1n);
+    expect(nextGeneration(next)).toMatchObject({ termBase: 6n, generation: 2 });
+  });
+
+  test("take none of each other's blocks for anything: no mark, no record, not pristine", async () => {
+    const old = new CrashDevice(await usedUp({ term: 3n, seq: 2n }));
+    const renewed = new CrashDevice(old.bytes.slice());
+    await renew(renewed);
+
+    for (let block = REGION.slotsBlock; block < BigInt(BLOCKS); block += 1n) {
+      expect(placeOf(next, block).term).toBe(placeOf(REGION, block).term + 3n);
+      expect(readSlot(next, block, at(old, block)).state).toBe("unreadable");
+      expect(readSlot(REGION, block, at(renewed, block)).state).toBe("unreadable");
+      expect(readSlot(next, block, at(renewed, block)).state).not.toBe("unreadable");
+    }
+  });
+
+  test("do not mix: a server of the older one that lives on is deposed by its next check", async () => {
+    const disk = new CrashDevice(await usedUp({ term: 2n, seq: 1n }));
+    await renew(disk);
+    const check = new Check({ region: REGION, term: 2n, brokenRules: new Set() }, () => 1);
+
+    let [effect] = check.handle({ type: "start" });
+    while (effect?.type === "read-blocks") {
+      const blocks = effect.ranges.flatMap(({ address, count }) =>
+        Array.from({ length: count }, (_, index) => at(disk, address + BigInt(index))),
+      );
+      [effect] = check.handle({ type: "blocks-read", id: effect.id, blocks });
+    }
+
+    expect(effect).toEqual({ type: "deposed", by: 3n });
+  });
+});
+
+function at(disk: CrashDevice, block: bigint): Uint8Array {
+  const start = Number(blockOffset(block));
+  return disk.bytes.subarray(start, start + BLOCK_BYTES);
+}

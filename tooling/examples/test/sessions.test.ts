@@ -1,0 +1,57 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Child } from "./child.ts";
+
+const children: Child[] = [];
+let folder = "";
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "holdfast-sessions-"));
+  vi.stubEnv("SESSION_KEY", "any sixteen bytes or more");
+});
+
+afterEach(async () => {
+  for (const child of children) child.process.kill("SIGKILL");
+  await Promise.all(children.splice(0).map((child) => child.ended()));
+  rmSync(folder, { recursive: true });
+});
+
+function start(program: string): Child {
+  const child = new Child(program, [`unix:${folder}/socket`]);
+  children.push(child);
+  return child;
+}
+
+test("two programs talk on while the server is killed and started again", async () => {
+  const client = start("sessions-client.mjs");
+  const first = start("sessions-server.mjs");
+  client.process.stdin?.write("one\n");
+  await client.printed(/one\n/);
+
+  first.process.kill("SIGKILL");
+  await first.ended();
+  client.process.stdin?.write("two\nthree\n");
+  const second = start("sessions-server.mjs");
+  await client.printed(/three\n/);
+  client.process.stdin?.end();
+
+  expect(await client.ended()).toBe(0);
+  expect(client.output).toBe(
+    [
+      `process ${first.process.pid} heard one\n`,
+      `process ${second.process.pid} heard two\n`,
+      `process ${second.process.pid} heard three\n`,
+    ].join(""),
+  );
+}, 60_000);
+
+test("the README of net-reliable shows these programs as they are", () => {
+  const readme = readFileSync(new URL("../../../packages/net-reliable/README.md", import.meta.url), "utf8");
+
+  for (const program of ["sessions-server.mjs", "sessions-client.mjs"]) {
+    const source = readFileSync(new URL(`../${program}`, import.meta.url), "utf8");
+    expect(readme).toContain(`\`\`\`js\n// ${program}\n${source}\`\`\``);
+  }
+});
