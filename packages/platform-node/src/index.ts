@@ -3,6 +3,8 @@ export { nodeCryptography } from "./cryptography.ts";
 export { executableFenceAgent } from "./fence-agent.ts";
 export { nodeProcesses, parseProcessStat } from "./fence-process.ts";
 export type { ProcessStat } from "./fence-process.ts";
+export { nodePorts } from "./node-ports.ts";
+export type { NodePorts } from "./node-ports.ts";
 export { pipeStream } from "./pipe-stream.ts";
 export type { PipeEnds } from "./pipe-stream.ts";
 export { messagePortStream } from "./port-stream.ts";
