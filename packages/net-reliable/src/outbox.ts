@@ -9,7 +9,6 @@
 import { invariant } from "@holdfast/environment";
 import {
   BATCH_HEADER_BYTES,
-  type BatchNumbers,
   FRAME_HEADER_BYTES,
   type FrameHeader,
   type FrameSpace,
@@ -19,6 +18,7 @@ import {
   writeBatchHeader,
   writeFrame,
 } from "@holdfast/wire-format";
+import { outOfRange } from "./errors.ts";
 
 /** Where the body of an unanswered request is kept: in a chunk, or in bytes of its own. */
 export interface KeptBody {
@@ -64,7 +64,6 @@ export class Outbox {
   #sendingIndex = 0;
   #lastSeq = 0;
   #acknowledgedSeq = 0;
-  #recvSeq = 0;
   #bytes = 0;
 
   /** @param keptOf - Finds the unanswered request of an id. */
@@ -93,10 +92,8 @@ export class Outbox {
     return chunk !== undefined && (chunk.sent < chunk.end || this.#sendingIndex + 1 < this.#chunks.length);
   }
 
-  /** Adds a frame, whose header carries {@link lastSeq} + 1, and returns the chunk that it ends. */
-  append(header: FrameHeader & BatchNumbers, body: Uint8Array): Chunk {
-    invariant(header.seq === this.#lastSeq + 1, "frames are numbered without gaps");
-    this.#recvSeq = header.recvSeq;
+  /** Adds a frame, whose seq is {@link lastSeq} + 1, and returns the chunk that it ends. */
+  append(header: FrameHeader, body: Uint8Array): Chunk {
     const length = FRAME_HEADER_BYTES + body.length;
     let tail = this.#chunks[this.#chunks.length - 1];
     if (tail === undefined || tail.end + length > tail.bytes.length) {
@@ -143,9 +140,14 @@ export class Outbox {
     kept.ownBody = body;
   }
 
-  /** The peer has received everything up to `seq`, which is at most {@link lastSeq}. */
+  /**
+   * The peer says that it has received everything up to `seq`.
+   *
+   * @throws SessionError `ERR_HOLDFAST_SESSION_SEQUENCE` when that is more than {@link lastSeq}.
+   */
   acknowledge(seq: number): void {
     if (seq <= this.#acknowledgedSeq) return;
+    if (seq > this.#lastSeq) throw outOfRange("acknowledged", seq, this.#lastSeq);
     this.#acknowledgedSeq = seq;
     let head = this.#chunks[0];
     while (head !== undefined && head.lastSeq <= seq && this.#chunks.length > 1) {
@@ -174,13 +176,13 @@ export class Outbox {
       head.sent += frameBytesAt(head, head.sent);
   }
 
-  /** Gives what is unsent to `write`, whole batches at a time, until that returns false; they acknowledge what the last frame did. */
-  drain(write: (bytes: Uint8Array) => boolean): void {
+  /** Gives what is unsent to `write`, whole batches at a time, until that returns false; they acknowledge `recvSeq`. */
+  drain(recvSeq: number, write: (bytes: Uint8Array) => boolean): void {
     for (;;) {
       const chunk = this.#chunks[this.#sendingIndex];
       if (chunk === undefined) return;
       if (chunk.sent < chunk.end) {
-        const bytes = this.#batch(chunk);
+        const bytes = this.#batch(chunk, recvSeq);
         write(this.#batchHeader.bytes);
         if (!write(bytes)) return;
       }
@@ -199,7 +201,6 @@ export class Outbox {
     this.#sendingIndex = 0;
     this.#lastSeq = 0;
     this.#acknowledgedSeq = 0;
-    this.#recvSeq = 0;
     this.#bytes = 0;
   }
 
@@ -211,14 +212,9 @@ export class Outbox {
   }
 
   /** Writes the header of a batch of all that is unsent of a chunk, and returns its frames, which count as sent. */
-  #batch(chunk: Chunk): Uint8Array {
+  #batch(chunk: Chunk, recvSeq: number): Uint8Array {
     const { sent: start, end } = chunk;
-    writeBatchHeader(
-      this.#batchHeader,
-      0,
-      { seq: chunk.unsentSeq, recvSeq: this.#recvSeq },
-      { frames: chunk, start, end },
-    );
+    writeBatchHeader(this.#batchHeader, 0, { seq: chunk.unsentSeq, recvSeq }, { frames: chunk, start, end });
     chunk.sent = end;
     chunk.unsentSeq = chunk.lastSeq + 1;
     return chunk.bytes.subarray(start, end);
