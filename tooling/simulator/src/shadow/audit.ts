@@ -9,7 +9,7 @@
  *
  * What is leaked for good, and allowed: blocks of mkfs that no tree reaches any more. They belong to no grant.
  */
-import type { VolumeLayout } from "@holdfast/member";
+import { NOBODY, type VolumeLayout } from "@holdfast/member";
 import { type BlockRun, endOf, firstOutside } from "./block-runs.ts";
 import type { FreeItem, VolumeImage } from "./volume-image.ts";
 
@@ -112,11 +112,22 @@ function checkFreeSpace({ state }: VolumeImage, free: readonly FreeItem[]): stri
 }
 
 function checkQuarantine({ state, quarantine }: VolumeImage): string[] {
-  const runs = [...quarantine.values()].flat();
-  const blocks = runs.reduce((sum, { lengthBlocks }) => sum + lengthBlocks, 0);
-  const { blocks: counted, extentCount } = state.quarantine;
-  if (blocks === counted && runs.length === extentCount) return [];
+  const retained = quarantine.get(NOBODY) ?? [];
+  const others = [...quarantine].filter(([owner]) => owner !== NOBODY).flatMap(([, runs]) => runs);
   return [
-    `${blocks} blocks in ${runs.length} extents are in quarantine, but ${counted} in ${extentCount} are counted`,
+    ...checkTotals("in quarantine", others, state.quarantine),
+    ...checkTotals("retained", retained, state.retained),
+  ];
+}
+
+function checkTotals(
+  where: string,
+  runs: readonly BlockRun[],
+  counted: { readonly blocks: number; readonly extentCount: number },
+): string[] {
+  const blocks = runs.reduce((sum, { lengthBlocks }) => sum + lengthBlocks, 0);
+  if (blocks === counted.blocks && runs.length === counted.extentCount) return [];
+  return [
+    `${blocks} blocks in ${runs.length} extents are ${where}, but ${counted.blocks} in ${counted.extentCount} are counted`,
   ];
 }

@@ -4,7 +4,14 @@
  * Both ports tell the truth and nothing else: a process is gone when it is dead and none of its writes is under way, however
  * long the device holds them back.
  */
-import type { FenceAgent, FenceAnswer, FenceTarget, ProcessIdentity, Processes } from "@holdfast/environment";
+import type {
+  Fence,
+  FenceAgent,
+  FenceAnswer,
+  FenceTarget,
+  ProcessIdentity,
+  Processes,
+} from "@holdfast/environment";
 import type { SimulatedDisk } from "./disk.ts";
 import type { SimulatedProcess } from "./process.ts";
 
@@ -42,7 +49,12 @@ export class SimulatedFenceAgent implements FenceAgent {
     this.#disk = disk;
   }
 
-  fence({ rid }: FenceTarget): Promise<FenceAnswer> {
+  fence(target: FenceTarget): Fence {
+    // Whoever has stopped asking does not listen any more.
+    return { answer: this.#answer(target), cancel: () => {} };
+  }
+
+  #answer({ rid }: FenceTarget): Promise<FenceAnswer> {
     const { world } = this.#process;
     const victim = world.processes.find((process) => process.rid === rid);
     const deadlineMs = world.nowMs + FENCE_PATIENCE_MS;
