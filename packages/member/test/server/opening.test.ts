@@ -50,9 +50,9 @@ test("more grants of former servers than a record can name end the opening too",
     term: 2n,
     isDrained: false,
   }));
-  expect(openingState({ ...ADOPTED, metadataGrants: [extent(1n)], orphans }, FORMER, server(5n)).orphans.length).toBe(
-    ORPHANS_MAX,
-  );
+  expect(
+    openingState({ ...ADOPTED, metadataGrants: [extent(1n)], orphans }, FORMER, server(5n)).orphans.length,
+  ).toBe(ORPHANS_MAX);
 
   expect(() => openingState({ ...ADOPTED, orphans }, FORMER, server(5n))).toThrow(NoSpareError);
 });

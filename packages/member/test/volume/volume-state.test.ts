@@ -31,7 +31,12 @@ const FULL: VolumeState = {
   isResigned: true,
   metadataGrants: Array.from({ length: METADATA_GRANTS_MAX }, () => EXTENT),
   spares: Array.from({ length: SPARES_MAX }, () => EXTENT),
-  orphans: Array.from({ length: ORPHANS_MAX }, () => ({ ...EXTENT, owner: LARGEST, term: LARGEST, isDrained: true })),
+  orphans: Array.from({ length: ORPHANS_MAX }, () => ({
+    ...EXTENT,
+    owner: LARGEST,
+    term: LARGEST,
+    isDrained: true,
+  })),
 };
 
 test("the fullest state there can be fits a commit record", () => {

@@ -18,7 +18,7 @@ import {
 } from "../../src/protocol.ts";
 import { Compactor, type CompactorLimits } from "../../src/server/compactor.ts";
 import { Requests } from "../../src/server/requests.ts";
-import { NO_PROCESS } from "../../src/volume/process-record.ts";
+import { NO_PROCESS, type ProcessRecord } from "../../src/volume/process-record.ts";
 import { sizesFor } from "../../src/volume/sizes.ts";
 import type { ServerWorld, TestServer } from "./server-world.ts";
 
@@ -93,12 +93,12 @@ export class ServerRig {
     return new ServerRig(world, server, limits);
   }
 
-  async join(rid: bigint): Promise<JoinReply> {
+  async join(rid: bigint, process: ProcessRecord = NO_PROCESS): Promise<JoinReply> {
     const body = JoinRequest.encode({
       isVoter: true,
       address: `memory:${rid}`,
       name: `m${rid}`,
-      process: NO_PROCESS,
+      process,
     });
     const reply = JoinReply.decode(await this.requests.join(rid, body));
     this.#members.set(rid, reply);
