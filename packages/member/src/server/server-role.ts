@@ -14,38 +14,25 @@ import {
   type BrokenRules,
   type Clock,
   type Cryptography,
-  type Deferred,
   type FenceAgent,
   HoldfastError,
   type Logger,
   type Processes,
   type Random,
   type Transport,
-  deferred,
 } from "@holdfast/environment";
 import { REFUSAL, type ServerSessions, startServerSessions } from "@holdfast/net-reliable";
 import { DeposedError, type Leadership } from "@holdfast/quorum";
-import { type LockServerDriver, createLockServer } from "../locks/lock-server-driver.ts";
 import { Command, ServerLeaves, StatusReply } from "../protocol.ts";
 import type { MemberTiming } from "../timing.ts";
 import type { VolumeLayout } from "../volume/layout.ts";
 import type { ProcessRecord } from "../volume/process-record.ts";
 import { quorumRegionOf } from "../volume/quorum-region.ts";
-import { sizesFor } from "../volume/sizes.ts";
 import type { SuperBlock } from "../volume/super-block.ts";
 import { VolumeState } from "../volume/volume-state.ts";
-import { Attendance } from "./attendance.ts";
-import { Committer } from "./committer.ts";
-import { Compactor, type CompactorLimits } from "./compactor.ts";
-import { DeviceWatch } from "./device-watch.ts";
-import { Evictions } from "./evictions.ts";
-import { Departures } from "./fencing/departures.ts";
-import { openingState } from "./opening.ts";
-import { Reception } from "./reception.ts";
-import { Requests } from "./requests.ts";
+import type { CompactorLimits } from "./compactor.ts";
+import { ServerParts } from "./server-parts.ts";
 import { statusOf } from "./status.ts";
-import { VolumeTrees } from "./volume-trees.ts";
-import { Watchdog } from "./watchdog.ts";
 
 /** What a reign needs. */
 export interface ServerRoleOptions {
@@ -88,129 +75,20 @@ export class ServerRole {
   readonly #options: ServerRoleOptions;
   readonly #leadership: Leadership;
   readonly #sessions: ServerSessions;
-  readonly #committer: Committer;
-  readonly #locks: LockServerDriver;
-  readonly #requests: Requests;
-  readonly #compactor: Compactor;
-  readonly #evictions: Evictions;
-  readonly #attendance: Attendance;
-  readonly #departures: Departures;
-  readonly #reception: Reception;
-  /** Resolves when this server's own member is counted in. */
-  readonly #ownMember: Deferred<void> = deferred();
-  readonly #watchdog: Watchdog;
+  readonly #parts: ServerParts;
   #isEnded = false;
 
   private constructor(options: ServerRoleOptions, leadership: Leadership, sessions: ServerSessions) {
     this.#options = options;
     this.#leadership = leadership;
     this.#sessions = sessions;
-    const { superBlock, layout, rid, brokenRules, clock, log, compactorLimits, timing } = options;
-    const { term, adopted } = leadership;
-    const sizes = sizesFor(layout.dataCount);
-    const opening = openingState(VolumeState.decode(adopted.payload), adopted, {
-      term,
-      process: options.process,
-    });
-    const fsid = superBlock.fsid;
-    const data = { start: layout.dataBlock, lengthBlocks: Number(layout.dataCount) };
-    const watch = new DeviceWatch(options.device);
-    const { device } = watch;
-    const trees = new VolumeTrees({ device, fsid, rid, term, data, sizes, brokenRules }, opening);
-    const onFatal = (error: unknown): void => this.#end(error);
-    this.#watchdog = new Watchdog({ clock, timing, watch, leadership, onEnd: onFatal });
-    const onRecorded = (written: VolumeTrees): void => this.#departures.recorded(written);
-    this.#committer = new Committer(
-      { trees, leadership, address: sessions.address, brokenRules, log, onFatal, onRecorded },
-      opening,
-    );
-    this.#departures = new Departures({
-      own: rid,
-      name: options.name,
-      process: options.process,
-      processes: options.processes,
-      agent: options.fenceAgent,
-      volumeBlocks: data.lengthBlocks,
-      clock,
-      committer: this.#committer,
-      roster: () => this.#attendance.roster,
-      onGone: (member) => this.#attendance.gone(member),
-      onFatal,
-      log,
-    });
-    const call: ServerSessions["call"] = (...args) => sessions.call(...args);
-    this.#compactor = new Compactor({
-      committer: this.#committer,
-      clock,
-      call,
-      workers: () => this.#attendance.roster.workers(),
-      limits: compactorLimits,
-      onFatal,
-      log,
-    });
-    this.#requests = new Requests({
-      committer: this.#committer,
+    this.#parts = new ServerParts({
+      ...options,
       leadership,
-      compactor: this.#compactor,
-      sizes,
-      clock,
-      onOwner: (member) => this.#departures.left(member),
-      log,
-    });
-    this.#evictions = new Evictions({
-      device,
-      fsid,
-      rid,
-      term,
-      clock,
-      committer: this.#committer,
-      ownMember: this.#ownMember.promise,
-      onDone: (member) => {
-        this.#attendance.evicted(member);
-        this.#departures.evicted(member);
-      },
-      onFatal,
-      log,
-    });
-    this.#locks = createLockServer({
-      term,
-      commandInvalidate: Command.invalidate,
-      call,
-      gate: () => leadership.check(),
-      manifestVersion: () => this.#committer.committed.manifestVersion,
-      onBadPeer: (member, reason) => this.#attendance.expel(member, reason),
-      log,
-    });
-    this.#attendance = new Attendance(
-      {
-        own: rid,
-        clock,
-        timing,
-        committer: this.#committer,
-        requests: this.#requests,
-        locks: this.#locks,
-        evictions: this.#evictions,
-        compactor: this.#compactor,
-        evidenceOf: (member) => this.#departures.evidenceOf(member),
-        onAwaited: (member) => this.#departures.awaited(member),
-        bar: (member) => sessions.evict(member),
-        onFatal,
-        log,
-      },
-      this.#ownMember,
-    );
-    this.#reception = new Reception({
-      attendance: this.#attendance,
-      requests: this.#requests,
-      locks: this.#locks,
+      sessions,
       status: () => this.#status(),
-      fence: (body) => this.#departures.fence(body),
-      forgetSession: (member) => sessions.forget(member),
-      onFatal,
-      log,
+      onFatal: (error) => this.#end(error),
     });
-    // Nobody may be waiting for it when the reign ends.
-    this.#ownMember.promise.catch(() => {});
   }
 
   /**
@@ -235,10 +113,10 @@ export class ServerRole {
         admit: ({ rid }) => (role === undefined ? 0 : role.#admit(rid)),
         handle: (rid, command, body, respond) => {
           const kept = role === undefined ? body.slice() : body;
-          whenBuilt((built) => built.#reception.receive(rid, command, kept, respond));
+          whenBuilt((built) => built.#parts.reception.receive(rid, command, kept, respond));
         },
-        onPeerUp: (rid) => whenBuilt((built) => built.#attendance.roster.connected(rid)),
-        onPeerDown: (rid) => whenBuilt((built) => built.#attendance.roster.disconnected(rid)),
+        onPeerUp: (rid) => whenBuilt((built) => built.#parts.attendance.roster.connected(rid)),
+        onPeerDown: (rid) => whenBuilt((built) => built.#parts.attendance.roster.disconnected(rid)),
         onPeerExpired: (rid) => whenBuilt((built) => built.#forgetStranger(rid)),
       },
       { transport, clock, random, cryptography, log },
@@ -275,7 +153,7 @@ export class ServerRole {
     if (this.#isEnded) return;
     const stopped = new ServerStoppedError(this.term);
     try {
-      await this.#committer.resign(stopped);
+      await this.#parts.committer.resign(stopped);
     } finally {
       await this.#halt(stopped);
     }
@@ -287,12 +165,12 @@ export class ServerRole {
   }
 
   async #open(): Promise<void> {
-    this.#watchdog.start();
+    this.#parts.watchdog.start();
     // Not through the committer: this record grants the first blocks, so no tree may be written for it.
-    await this.#leadership.commit(VolumeState.encode(this.#committer.committed), this.address);
-    const members = await this.#committer.read((trees) => trees.members.list());
+    await this.#leadership.commit(VolumeState.encode(this.#parts.committer.committed), this.address);
+    const members = await this.#parts.committer.read((trees) => trees.members.list());
     if (this.#isEnded) return;
-    const evicted = this.#attendance.open(members);
+    const evicted = this.#parts.attendance.open(members);
     this.#options.log.info(
       {
         event: "server.opened",
@@ -302,26 +180,26 @@ export class ServerRole {
       },
       "this member serves",
     );
-    this.#reception.open();
+    this.#parts.reception.open();
     this.#inBackground(this.#settle(evicted));
   }
 
   /** What may take long, and needs the server's own member to be there. */
   async #settle(evicted: readonly bigint[]): Promise<void> {
-    await this.#committer.mutate((trees) => trees.settle());
-    await this.#ownMember.promise;
-    for (const rid of evicted) await this.#evictions.finish(rid);
-    this.#compactor.lookForWork();
-    await this.#departures.open();
+    await this.#parts.committer.mutate((trees) => trees.settle());
+    await this.#parts.ownMember.promise;
+    for (const rid of evicted) await this.#parts.evictions.finish(rid);
+    this.#parts.compactor.lookForWork();
+    await this.#parts.departures.open();
   }
 
   #admit(rid: bigint): number {
-    return this.#attendance.roster.isBarred(rid) ? REFUSAL.EVICTED : 0;
+    return this.#parts.attendance.roster.isBarred(rid) ? REFUSAL.EVICTED : 0;
   }
 
   /** The session of somebody who is no member, and has been away for long, is of no use. */
   #forgetStranger(rid: bigint): void {
-    if (!this.#attendance.roster.isPresent(rid)) this.#sessions.forget(rid);
+    if (!this.#parts.attendance.roster.isPresent(rid)) this.#sessions.forget(rid);
   }
 
   /** Work that nobody waits for: its failure ends the reign, since the next server starts it again. */
@@ -336,10 +214,10 @@ export class ServerRole {
       server,
       layout,
       region: quorumRegionOf(superBlock, layout),
-      committer: this.#committer,
-      compactor: this.#compactor,
-      roster: this.#attendance.roster,
-      problemOf: (member) => this.#departures.problemOf(member),
+      committer: this.#parts.committer,
+      compactor: this.#parts.compactor,
+      roster: this.#parts.attendance.roster,
+      problemOf: (member) => this.#parts.departures.problemOf(member),
     });
     await this.#leadership.check();
     return StatusReply.encode(status);
@@ -356,15 +234,15 @@ export class ServerRole {
   async #halt(error: unknown): Promise<void> {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#watchdog.stop();
-    this.#reception.close();
-    this.#attendance.close(error);
-    this.#departures.close(error);
-    this.#inBackground(this.#evictions.close());
-    this.#ownMember.reject(error);
-    this.#committer.stop(error);
-    this.#compactor.stop(error);
-    this.#locks.stop();
+    this.#parts.watchdog.stop();
+    this.#parts.reception.close();
+    this.#parts.attendance.close(error);
+    this.#parts.departures.close(error);
+    this.#inBackground(this.#parts.evictions.close());
+    this.#parts.ownMember.reject(error);
+    this.#parts.committer.stop(error);
+    this.#parts.compactor.stop(error);
+    this.#parts.locks.stop();
     this.#sayGoodbye(!(error instanceof DeposedError));
     await this.#sessions.close();
   }
@@ -372,7 +250,7 @@ export class ServerRole {
   /** Who is connected looks for the next server at once; the others find out by silence. */
   #sayGoodbye(isVacant: boolean): void {
     const body = ServerLeaves.encode({ term: this.term, isVacant });
-    for (const rid of this.#attendance.roster.connectedMembers())
+    for (const rid of this.#parts.attendance.roster.connectedMembers())
       this.#sessions.call(rid, Command.serverLeaves, body, () => {});
   }
 }
