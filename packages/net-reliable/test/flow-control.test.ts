@@ -60,7 +60,7 @@ test("a peer with more unanswered requests than allowed is cut off", () => {
 /** Large enough for a chunk of its own, so that it is let go as soon as it is acknowledged. */
 const LARGE_BYTES = 100_000;
 
-test("of a peer that asks and takes no answers further requests wait, and go on in their order", () => {
+test("H46: of a peer that asks and takes no answers further requests wait, and go on in their order", () => {
   const client = new Client(5n);
   const server = new Server(1n, { limits: { outboxBusyBytes: 1.5 * LARGE_BYTES } });
   const link = new Link(client, server).pump();
@@ -158,7 +158,7 @@ test("a peer that sends on while too much of it waits gets answers without their
   ]);
 });
 
-test("a peer that acknowledges nothing, whatever it is sent, is cut off in the end and costs bounded memory", () => {
+test("H46: a peer that acknowledges nothing, whatever it is sent, is cut off in the end and costs bounded memory", () => {
   const client = new Client(5n);
   const server = new Server(1n, {
     limits: { outboxBusyBytes: 4000, outboxBytesMax: 8000, inboxBytesMax: 4000 },

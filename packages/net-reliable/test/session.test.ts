@@ -376,6 +376,22 @@ test.each([
   expect(server.bodies).toEqual([]);
 });
 
+test("N27: nothing of an earlier body is left in what is sent later from the same memory", () => {
+  const [first, second] = ["a", "b"].map((letter) => {
+    const session = new Session({ request: () => {}, output: () => {} }, false);
+    for (let number = 0; number < 100; number += 1) session.call(1, bytesOf(letter.repeat(1000)), () => {});
+    session.drain(() => true);
+    session.connected(100);
+    const bytes: Uint8Array[] = [];
+    for (let number = 0; number < 100; number += 1) session.call(1, bytesOf("c".repeat(number)), () => {});
+    session.drain((chunk) => bytes.push(chunk.slice()) > 0);
+    return bytes;
+  });
+
+  expect(first?.length).toBeGreaterThan(0);
+  expect(first).toEqual(second);
+});
+
 test("a reserved command cannot be called", () => {
   const session = new Session({ request: () => {}, output: () => {} }, false);
 
