@@ -34,6 +34,13 @@ const STEP_MS = 5;
 /** More than any test uses; formatting more takes longer. */
 const TERMS_MAX = 16;
 
+/** What the volume is to be like. */
+export interface WorldOptions {
+  readonly sizeBytes?: number;
+  readonly votes?: number;
+  readonly termsMax?: number;
+}
+
 /** One volume and whoever opens it. */
 export class MemberWorld {
   readonly clock: ManualClock = new ManualClock();
@@ -46,9 +53,13 @@ export class MemberWorld {
     this.device = new MemoryDevice(sizeBytes);
   }
 
-  static async format(sizeBytes: number = 64 * MIB): Promise<MemberWorld> {
+  static async format({
+    sizeBytes = 64 * MIB,
+    votes = 1,
+    termsMax = TERMS_MAX,
+  }: WorldOptions = {}): Promise<MemberWorld> {
     const world = new MemberWorld(sizeBytes);
-    await formatVolume(world.device, { label: "test", votes: 1, termsMax: TERMS_MAX }, world.random);
+    await formatVolume(world.device, { label: "test", votes, termsMax }, world.random);
     return world;
   }
 

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { FencingRig, processOf } from "../../world/fencing-rig.ts";
 import { ServerWorld } from "../../world/server-world.ts";
