@@ -285,9 +285,12 @@ export class Campaign {
     }
   }
 
+  /** Meanwhile the hints are read on: whoever was faster says so in one of them, if it is not overwritten. */
   #backOff(now: number, random: number): void {
-    this.#notBefore = now + this.#backoffMs * (1 + random);
-    this.#nextReadAt = this.#notBefore;
+    const { heartbeatMs } = this.#config.timing;
+    const winnerIsSeenMs = this.#isOver() ? 1.5 * heartbeatMs : 0;
+    this.#notBefore = now + winnerIsSeenMs + this.#backoffMs * (1 + random);
+    this.#nextReadAt = Math.min(this.#notBefore, now + this.#readIntervalMs(now));
     this.#backoffMs = Math.min(2 * this.#backoffMs, this.#config.timing.backoffMaxMs);
   }
 
