@@ -72,7 +72,8 @@ export class Server {
 
   #answer(command: number, body: Uint8Array): Uint8Array {
     const { evictGeneration, term } = this;
-    if (command === Command.join) return JoinReply.encode({ number: 3, journal: JOURNAL, evictGeneration, votes: 1 });
+    if (command === Command.join)
+      return JoinReply.encode({ number: 3, journal: JOURNAL, evictGeneration, votes: 1 });
     if (command === Command.reclaim || command === Command.confirm)
       return Membership.encode({ evictGeneration, votes: 1 });
     if (command !== Command.lock) return body;

@@ -6,7 +6,7 @@ import { MemberWorld, textOf } from "../world/member-world.ts";
 const SMALL = { storeLimits: { memtableBytesMax: 16 * 1024 } };
 
 test("a long import: level 0 stays bounded, deeper levels fill, and every item is there", async () => {
-  const world = await MemberWorld.format(128 * MIB);
+  const world = await MemberWorld.format({ sizeBytes: 128 * MIB });
   const members = [await world.open(SMALL), await world.open(SMALL)];
   const writers = await Promise.all(members.map(({ member }) => member.dataset()));
   const most = { levelZero: 0 };
@@ -39,7 +39,7 @@ test("a long import: level 0 stays bounded, deeper levels fill, and every item i
 });
 
 test("a worker that dies in the middle of a merge costs its blocks until it is confirmed dead, and nothing else", async () => {
-  const world = await MemberWorld.format(128 * MIB);
+  const world = await MemberWorld.format({ sizeBytes: 128 * MIB });
   const server = await world.open({ ...SMALL, compactorLimits: { jobsPerMember: 1, levelZeroMax: 12 } });
   const worker = await world.open(SMALL);
   const data = await server.member.dataset();
@@ -69,7 +69,7 @@ test("a worker that dies in the middle of a merge costs its blocks until it is c
 });
 
 test("without a worker that can merge writers go on, and what they wrote stays readable", async () => {
-  const world = await MemberWorld.format(128 * MIB);
+  const world = await MemberWorld.format({ sizeBytes: 128 * MIB });
   const server = await world.open({ ...SMALL, compactorLimits: { jobsPerMember: 0, levelZeroMax: 3 } });
   const other = await world.open(SMALL);
   const [a, b] = [await server.member.dataset(), await other.member.dataset()];
@@ -88,7 +88,7 @@ test("without a worker that can merge writers go on, and what they wrote stays r
 });
 
 test("merges that fail give their blocks back, and rest before they are tried again", async () => {
-  const world = await MemberWorld.format(128 * MIB);
+  const world = await MemberWorld.format({ sizeBytes: 128 * MIB });
   const server = await world.open(SMALL);
   const data = await server.member.dataset();
   const { freeBlocks } = await world.finish(server.member.status());

@@ -72,7 +72,7 @@ test("an opening that was given up before it began does not join", async () => {
 });
 
 test("a volume without room for a journal refuses the member, and the error says so", async () => {
-  const world = await MemberWorld.format(16 * 1024 * 1024);
+  const world = await MemberWorld.format({ sizeBytes: 16 * 1024 * 1024 });
   const first = await world.open();
   let membersCount = 1;
   let refusal: unknown;

@@ -45,7 +45,17 @@ test("the bytes of a super block", () => {
 
   expect(SuperBlock.sizeBytes).toBe(145);
   expect(Buffer.from(bytes.subarray(0, 47)).toString("hex")).toBe(
-    ["01000000", "8877665544332211", "edfe000000000000", "0001000000000000", "40000000", "8000000000000000", "02000000", "00", "0200"].join(""),
+    [
+      "01000000",
+      "8877665544332211",
+      "edfe000000000000",
+      "0001000000000000",
+      "40000000",
+      "8000000000000000",
+      "02000000",
+      "00",
+      "0200",
+    ].join(""),
   );
   expect(Buffer.from(bytes.subarray(79, 89)).toString("hex")).toBe("07006772c3b6c39f6500");
   expect(SuperBlock.decode(bytes)).toEqual(SUPER);
