@@ -72,6 +72,8 @@ export class MemberProcess {
 
   async #nextLine(): Promise<string> {
     const answer = once(this.#child, "message", { signal: AbortSignal.timeout(PATIENCE_MS) });
+    // One that ended early says nothing any more.
+    answer.catch(() => undefined);
     const [line] = await Promise.race([answer, this.#endedEarly]);
     return String(line);
   }

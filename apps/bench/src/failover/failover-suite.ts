@@ -56,9 +56,9 @@ async function measureFault(
         await server.ask({ kind: "hold", key: heldKey });
         await writer.ask({ kind: "write" });
         await sleep(LOAD_MS);
-        const atMs = performance.timeOrigin + performance.now();
+        const beganMs = now();
         await prepared.strike(server);
-        waits.push(await writer.ask<Waits>({ kind: "fault", atMs, heldKey }));
+        waits.push(await writer.ask<Waits>({ kind: "fault", beganMs, doneMs: now(), heldKey }));
         await prepared.undo(server);
         await cluster.replace(server);
       }
@@ -69,6 +69,11 @@ async function measureFault(
   } finally {
     await prepared.remove();
   }
+}
+
+/** A time that all processes of this host share. */
+function now(): number {
+  return performance.timeOrigin + performance.now();
 }
 
 async function measureEtcd(directory: string, runs: number): Promise<readonly number[]> {

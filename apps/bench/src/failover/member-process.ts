@@ -15,11 +15,16 @@ export type Order =
   | { readonly kind: "hold"; readonly key: string }
   /** Begin to write. */
   | { readonly kind: "write" }
-  /** A fault happened at this time: say how long each kind of write had to wait. */
-  | { readonly kind: "fault"; readonly atMs: number; readonly heldKey: string }
+  /** A fault began and was complete at these times: say how long each kind of write had to wait. */
+  | {
+      readonly kind: "fault";
+      readonly beganMs: number;
+      readonly doneMs: number;
+      readonly heldKey: string;
+    }
   | { readonly kind: "close" };
 
-/** Milliseconds from the fault to the first acknowledgement of a write that began after it. */
+/** Milliseconds from the fault's beginning to the first acknowledgement of a write that began when it was complete. */
 export interface Waits {
   readonly cachedMs: number;
   readonly grantedMs: number;
@@ -42,7 +47,8 @@ let used = 0;
 /** Writes without pause, and what is known of their waits. */
 interface Load {
   isOn: boolean;
-  faultMs: number;
+  faultBeganMs: number;
+  faultDoneMs: number;
   cachedMs: number | undefined;
   grantedMs: number | undefined;
 }
@@ -75,7 +81,7 @@ async function obey(order: Order): Promise<unknown> {
       await beginWriting();
       return {};
     case "fault":
-      return await waitsSince(order.atMs, order.heldKey);
+      return await waitsSince(order);
     case "close":
       return await close(volume);
   }
@@ -83,9 +89,9 @@ async function obey(order: Order): Promise<unknown> {
 
 async function beginWriting(): Promise<void> {
   if (used >= datasets.length * LOCKS)
-    datasets.push(await volume.createDataset(`locks-${volume.rid}-${datasets.length}`));
+    datasets.push(await volume.createDataset(`${volume.rid.toString(36)}.${datasets.length}`));
   load = { ...idle(), isOn: true };
-  void keepWriting(load, "cachedMs", () => main.put(`cached ${volume.rid}`, "value"));
+  void keepWriting(load, "cachedMs", () => main.put("cached", "value"));
   void keepWriting(load, "grantedMs", async () => {
     if (used >= datasets.length * LOCKS) return;
     const dataset = datasets[Math.floor(used / LOCKS)];
@@ -103,15 +109,16 @@ async function keepWriting(
   while (during.isOn) {
     const beganMs = now();
     await write();
-    if (beganMs >= during.faultMs) during[kind] ??= now() - during.faultMs;
+    if (beganMs >= during.faultDoneMs) during[kind] ??= now() - during.faultBeganMs;
     await sleep(PAUSE_MS);
   }
 }
 
-async function waitsSince(atMs: number, heldKey: string): Promise<Waits> {
-  load.faultMs = atMs;
+async function waitsSince({ beganMs, doneMs, heldKey }: Extract<Order, { kind: "fault" }>): Promise<Waits> {
+  load.faultBeganMs = beganMs;
+  load.faultDoneMs = doneMs;
   await main.put(heldKey, "value");
-  const heldMs = now() - atMs;
+  const heldMs = now() - beganMs;
   for (;;) {
     const { cachedMs, grantedMs } = load;
     if (cachedMs !== undefined && grantedMs !== undefined) {
@@ -123,7 +130,8 @@ async function waitsSince(atMs: number, heldKey: string): Promise<Waits> {
 }
 
 function idle(): Load {
-  return { isOn: false, faultMs: Number.POSITIVE_INFINITY, cachedMs: undefined, grantedMs: undefined };
+  const never = Number.POSITIVE_INFINITY;
+  return { isOn: false, faultBeganMs: never, faultDoneMs: never, cachedMs: undefined, grantedMs: undefined };
 }
 
 async function close(open: Volume): Promise<object> {
