@@ -132,9 +132,9 @@ export class Lane {
 
   #answered(connection: Connection, piece: Piece, errno: number, said: string): void {
     if (errno === ESHUTDOWN) {
-      this.#ports.again([piece]);
       this.#failuresCount += 1;
       this.#retire(connection, new NbdProtocolError("the server is shutting down"));
+      this.#ports.again([piece]);
     } else {
       this.#failuresCount = 0;
       this.#ports.answered(piece, errno, said);

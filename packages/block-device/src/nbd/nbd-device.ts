@@ -268,7 +268,7 @@ export class NbdDevice implements OpenedBlockDevice {
       let timer: NodeJS.Timeout | undefined;
       await new Promise<void>((resolve) => {
         this.#isQuiet = resolve;
-        timer = setTimeout(resolve, CLOSE_LIMIT_MS);
+        timer = setTimeout(resolve, Math.min(CLOSE_LIMIT_MS, this.#facts.giveUpMs));
       });
       clearTimeout(timer);
     }

@@ -125,5 +125,5 @@ function whyNot({ place }: NbdAddress, cause: unknown): string {
     return `the server at ${where} did not finish the handshake in time`;
   const code = systemCode(cause);
   if (code === "ECONNREFUSED" || code === "ENOENT") return `no NBD server listens at ${where} (${code})`;
-  return `the server at ${where} cannot be reached: ${reasonOf(cause)}`;
+  return `connecting to the server at ${where} failed: ${reasonOf(cause)}`;
 }
