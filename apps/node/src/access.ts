@@ -1,7 +1,7 @@
 /*
  * What the commands need of a volume, whether this process is a member or talks to one.
  */
-import type { Change, Entry, StatusReply, TuneRequest } from "@holdfast/member";
+import type { Change, Entry, StatusReply, TuneRequest, FenceReply, FenceRequest } from "@holdfast/member";
 
 /** Which items to read; see the scan command. */
 export interface AccessScan {
@@ -24,5 +24,6 @@ export interface Access {
   createDataset(name: string): Promise<void>;
   status(): Promise<StatusReply>;
   tune(change: TuneRequest): Promise<void>;
+  fence(request: FenceRequest): Promise<FenceReply>;
   close(): Promise<void>;
 }

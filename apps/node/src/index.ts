@@ -10,6 +10,9 @@ export {
   DEFAULT_MEMBER_TIMING,
   type Entry,
   EvictedError,
+  type FenceOptions,
+  FenceRefusedError,
+  type FenceReply,
   type MemberReport,
   type MemberTiming,
   NoSpaceError,
@@ -30,3 +33,4 @@ export { openVolume, type OpenVolumeOptions, Volume } from "./open-volume.ts";
 export type { Access, AccessScan } from "./access.ts";
 export { MemberGoneError, RemoteError } from "./admin/admin-client.ts";
 export { connectToMember } from "./connect-to-member.ts";
+export { FenceAgentError } from "./open-fence-agent.ts";

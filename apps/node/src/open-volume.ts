@@ -15,9 +15,18 @@ import {
   type StatusReply,
   type TuneRequest,
   VOLUME_FORMAT_HASH,
+  type FenceOptions,
+  type FenceReply,
 } from "@holdfast/member";
+import { openFenceAgent } from "./open-fence-agent.ts";
 import { DEFAULT_LISTEN_ADDRESS, checkListenAddress } from "./listen-address.ts";
-import { createNodeTransport, nodeClock, nodeCryptography, nodeRandom } from "@holdfast/platform-node";
+import {
+  createNodeTransport,
+  nodeClock,
+  nodeCryptography,
+  nodeRandom,
+  nodeProcesses,
+} from "@holdfast/platform-node";
 
 /** How to open a volume. */
 export interface OpenVolumeOptions {
@@ -37,6 +46,11 @@ export interface OpenVolumeOptions {
   readonly timing?: MemberTiming;
   /** Campaigns with so many votes, whatever the volume asks for: for tools that take the place of voters that are away. */
   readonly votes?: number;
+  /**
+   * Executable that cuts dead members off from the volume, and says by exit code 0 that they can never write again; run while
+   * this process serves. See docs/operations/fencing.md.
+   */
+  readonly fenceAgent?: string;
   /** Gives up opening. */
   readonly signal?: AbortSignal;
   /** Told once if the membership ends by itself: evicted while this process was silent. */
@@ -89,6 +103,15 @@ export class Volume implements AsyncDisposable {
     return this.#member.status(signal);
   }
 
+  /**
+   * Says that a member can never write again, so that its blocks come back; evicts it first if it is a member still.
+   *
+   * @throws {@link FenceRefusedError} when it is connected (unless `isForced`), serves, or is unknown.
+   */
+  fence(rid: bigint, options: FenceOptions): Promise<FenceReply> {
+    return this.#member.fence(rid, options);
+  }
+
   /** Changes how many voters must agree before one campaigns. @throws {@link TooFewVotersError} */
   tune(change: TuneRequest, signal?: AbortSignal): Promise<void> {
     return this.#member.tune(change, signal);
@@ -129,12 +152,14 @@ export class Volume implements AsyncDisposable {
  * const users = await volume.dataset();
  * await users.put("ada", "1815");
  * @throws {@link VolumeError} when it is no volume, {@link DeviceError} when the device cannot be opened,
- * {@link TransportError} when this process could not listen where it was told to.
+ * {@link TransportError} when this process could not listen where it was told to, {@link FenceAgentError} when the fence agent
+ * cannot be executed.
  */
 export async function openVolume(url: string, options: OpenVolumeOptions = {}): Promise<Volume> {
   const { listen = DEFAULT_LISTEN_ADDRESS, fsid, timing, votes, signal, onLost } = options;
   const log = options.log ?? SILENT_LOGGER;
   if (listen !== false) checkListenAddress(listen);
+  const fenceAgent = options.fenceAgent === undefined ? undefined : await openFenceAgent(options.fenceAgent);
   const device = await openBlockDevice(url, {
     ...(options.log === undefined ? {} : { log: options.log }),
     ...(signal === undefined ? {} : { signal }),
@@ -149,6 +174,8 @@ export async function openVolume(url: string, options: OpenVolumeOptions = {}): 
       transport: createNodeTransport({ key: superBlock.key, log }),
       cryptography: nodeCryptography,
       log,
+      processes: nodeProcesses,
+      ...(fenceAgent === undefined ? {} : { fenceAgent }),
       name: options.name ?? `${hostname()}/${process.pid}`,
       ...(listen === false ? {} : { listenAddress: listen }),
       ...(fsid === undefined ? {} : { expectedFsid: fsid }),

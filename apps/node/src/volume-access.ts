@@ -1,4 +1,12 @@
-import type { Change, Dataset, Entry, StatusReply, TuneRequest } from "@holdfast/member";
+import type {
+  Change,
+  Dataset,
+  Entry,
+  StatusReply,
+  TuneRequest,
+  FenceReply,
+  FenceRequest,
+} from "@holdfast/member";
 import type { Access, AccessScan } from "./access.ts";
 import type { Volume } from "./open-volume.ts";
 
@@ -34,6 +42,10 @@ export class VolumeAccess implements Access {
 
   status(): Promise<StatusReply> {
     return this.#volume.status();
+  }
+
+  fence({ rid, ...options }: FenceRequest): Promise<FenceReply> {
+    return this.#volume.fence(rid, options);
   }
 
   tune(change: TuneRequest): Promise<void> {

@@ -2,7 +2,15 @@
  * Access to a volume through a member that runs on the same host.
  */
 import { type ErrorCategory, HoldfastError, type Logger, utf8 } from "@holdfast/environment";
-import { type Change, DatasetError, type Entry, StatusReply, TuneRequest } from "@holdfast/member";
+import {
+  type Change,
+  DatasetError,
+  type Entry,
+  StatusReply,
+  TuneRequest,
+  FenceReply,
+  FenceRequest,
+} from "@holdfast/member";
 import {
   type ClientSession,
   DEFAULT_SESSION_TIMING,
@@ -156,6 +164,10 @@ export class AdminClient implements Access {
 
   async status(): Promise<StatusReply> {
     return StatusReply.decode(await this.#ask(AdminCommand.status, NOTHING));
+  }
+
+  async fence(request: FenceRequest): Promise<FenceReply> {
+    return FenceReply.decode(await this.#ask(AdminCommand.fence, FenceRequest.encode(request)));
   }
 
   async tune(change: TuneRequest): Promise<void> {

@@ -23,6 +23,7 @@ export const AdminCommand = {
   createDataset: 5,
   status: 6,
   tune: 7,
+  fence: 8,
 } as const;
 
 /** Error field of an answer whose body is an {@link AdminFailure}. */

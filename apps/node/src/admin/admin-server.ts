@@ -2,7 +2,7 @@
  * Serves one-shot commands of the same user from a running member.
  */
 import { HoldfastError, type Logger, utf8 } from "@holdfast/environment";
-import { type Entry, StatusReply, TuneRequest } from "@holdfast/member";
+import { type Entry, StatusReply, TuneRequest, FenceReply, FenceRequest } from "@holdfast/member";
 import {
   DEFAULT_SESSION_TIMING,
   type Respond,
@@ -99,6 +99,8 @@ async function answer(access: Access, command: number, body: Uint8Array): Promis
       return new Uint8Array(0);
     case AdminCommand.status:
       return StatusReply.encode(await access.status());
+    case AdminCommand.fence:
+      return FenceReply.encode(await access.fence(FenceRequest.decode(body)));
     case AdminCommand.tune:
       await access.tune(TuneRequest.decode(body));
       return new Uint8Array(0);

@@ -58,6 +58,7 @@ export class InterruptedError extends HoldfastError<
 
 /** Errors of category "usage" that are mistakes in the call; the others tell about the volume or the host. */
 const MISTAKES: ReadonlySet<string> = new Set([
+  "ERR_HOLDFAST_FENCE_AGENT",
   "ERR_HOLDFAST_USAGE",
   "ERR_HOLDFAST_ADDRESS_INVALID",
   "ERR_HOLDFAST_KEY_TOO_LONG",
@@ -66,7 +67,11 @@ const MISTAKES: ReadonlySet<string> = new Set([
   "ERR_HOLDFAST_VOLUME_TOO_SMALL",
 ]);
 
-const MISSING: ReadonlySet<string> = new Set(["ERR_HOLDFAST_NOT_FOUND", "ERR_HOLDFAST_DATASET_UNKNOWN"]);
+const MISSING: ReadonlySet<string> = new Set([
+  "ERR_HOLDFAST_NOT_FOUND",
+  "ERR_HOLDFAST_DATASET_UNKNOWN",
+  "ERR_HOLDFAST_FENCE_UNKNOWN",
+]);
 
 /** The exit code for an error. */
 export function exitCodeFor(error: unknown): number {

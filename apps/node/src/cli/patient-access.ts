@@ -3,7 +3,7 @@
  *
  * What was asked then may or may not happen.
  */
-import type { Change, Entry, StatusReply, TuneRequest } from "@holdfast/member";
+import type { Change, Entry, StatusReply, TuneRequest, FenceReply, FenceRequest } from "@holdfast/member";
 import type { Access, AccessScan } from "../access.ts";
 import { UnavailableError } from "./exit-codes.ts";
 
@@ -57,6 +57,10 @@ export class PatientAccess implements Access {
 
   status(): Promise<StatusReply> {
     return this.#wait(this.#inner.status(), this.#signal);
+  }
+
+  fence(request: FenceRequest): Promise<FenceReply> {
+    return this.#wait(this.#inner.fence(request), this.#signal);
   }
 
   tune(change: TuneRequest): Promise<void> {

@@ -48,6 +48,7 @@ const importCommands = (): Promise<typeof import("./commands/import.ts")> => imp
 const tuneCommands = (): Promise<typeof import("./commands/tune.ts")> => import("./commands/tune.ts");
 const renewCommands = (): Promise<typeof import("./commands/renew.ts")> => import("./commands/renew.ts");
 const memberCommands = (): Promise<typeof import("./commands/run.ts")> => import("./commands/run.ts");
+const fenceCommands = (): Promise<typeof import("./commands/fence.ts")> => import("./commands/fence.ts");
 
 interface CommonOptions {
   readonly json?: boolean;
@@ -81,6 +82,10 @@ function makeProgram(isJson: boolean, exit: (code: number) => void): Command {
     .option("--listen <address>", "where to listen when serving", DEFAULT_LISTEN_ADDRESS)
     .option("--no-vote", "never serve and never vote")
     .option("--name <name>", "name in the status")
+    .option(
+      "--fence-agent <path>",
+      "executable that cuts dead members off from the volume while this one serves",
+    )
     .addOption(
       new Option("--log-level <level>", "least level of log lines")
         .choices(["debug", "info", "warn", "error", "silent"])
@@ -90,11 +95,19 @@ function makeProgram(isJson: boolean, exit: (code: number) => void): Command {
     .action(
       async (
         url: string,
-        options: { listen: string; vote: boolean; name?: string; logLevel: string; json?: boolean },
+        options: {
+          listen: string;
+          vote: boolean;
+          name?: string;
+          fenceAgent?: string;
+          logLevel: string;
+          json?: boolean;
+        },
       ) => {
-        const { vote, name, logLevel, json = false } = options;
+        const { vote, name, fenceAgent, logLevel, json = false } = options;
         const { runMember } = await memberCommands();
-        exit(await runMember({ url, listen: vote && options.listen, name, logLevel, isJson: json }));
+        const listen = vote && options.listen;
+        exit(await runMember({ url, listen, name, fenceAgent, logLevel, isJson: json }));
       },
     );
   return program;
@@ -143,6 +156,29 @@ function addVolumeCommands(program: Command): void {
 }
 
 function addUpkeepCommands(program: Command): void {
+  common(
+    program
+      .command("fence")
+      .description("list what dead members may still write to; confirm that one never will"),
+  )
+    .argument("[rid]", "the member, as status prints it; without it the quarantine is listed")
+    .option("--list", "list the quarantine")
+    .option("--yes", "promise that the member can never write again")
+    .option("--force", "also if the member is connected: it is evicted")
+    .action(
+      async (
+        url: string,
+        rid: string | undefined,
+        options: CommonOptions & { list?: boolean; yes?: boolean; force?: boolean },
+      ) => {
+        const { list = false, yes = false, force = false, json = false } = options;
+        if (list && rid !== undefined) throw new UsageError("--list takes no member");
+        return (await fenceCommands()).runFence(
+          { url, rid, isConfirmed: yes, isForced: force, isJson: json },
+          reachOf(options),
+        );
+      },
+    );
   common(program.command("tune").description("change how many voters must agree before one campaigns"))
     .requiredOption("--votes <count>", "that many, more than half of the voters you expect")
     .option("--force", "also if fewer voters than that are members")

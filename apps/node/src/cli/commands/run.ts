@@ -16,6 +16,8 @@ export interface RunCommand {
   readonly url: string;
   readonly listen: string | false;
   readonly name: string | undefined;
+  /** Executable that cuts dead members off, when this member serves. */
+  readonly fenceAgent: string | undefined;
   readonly logLevel: string;
   readonly isJson: boolean;
 }
@@ -32,7 +34,7 @@ const IDENTITIES: ReadonlySet<string> = new Set(["fsid", "rid", "member", "serve
  * @throws whatever keeps this process from becoming a member, or ended its membership.
  */
 export async function runMember(command: RunCommand): Promise<number> {
-  const { url, listen, name, logLevel } = command;
+  const { url, listen, name, fenceAgent, logLevel } = command;
   const log = makeLog(logLevel);
   const { superBlock } = await superOf(url);
   const { fsid } = superBlock;
@@ -54,7 +56,15 @@ export async function runMember(command: RunCommand): Promise<number> {
   log.info({ event: "run.started", url, fsid }, "opening the volume");
   try {
     const { signal } = stopping;
-    const settings = { listen, log, fsid, signal, onLost, ...(name === undefined ? {} : { name }) };
+    const settings = {
+      listen,
+      log,
+      fsid,
+      signal,
+      onLost,
+      ...(name === undefined ? {} : { name }),
+      ...(fenceAgent === undefined ? {} : { fenceAgent }),
+    };
     const volume = await openVolume(url, settings);
     try {
       await serveCommands(volume, { ...command, address, identity: superBlock, log }, end.promise);

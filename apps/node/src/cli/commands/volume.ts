@@ -6,6 +6,7 @@ import { hex, print } from "../output.ts";
 import { startProgress } from "../progress.ts";
 import { type ReachOptions, withAccess } from "../reach.ts";
 import { formatSize } from "../size.ts";
+import { quarantineLines } from "./fence.ts";
 
 /** What `mkfs` is to make. */
 export interface MkfsCommand {
@@ -60,6 +61,7 @@ export async function runStatus(url: string, isJson: boolean, reach: ReachOption
       `terms     ${termsText(status)}`,
       `votes     ${status.votes}`,
       `space     ${sizeOf(status.freeBlocks)} free of ${sizeOf(status.totalBlocks)}, ${sizeOf(status.quarantinedBlocks)} in quarantine`,
+      ...(status.quarantinedBlocks === 0n ? [] : quarantineLines(status)),
       `segments  ${status.levels.map((count, level) => `level ${level}: ${count}`).join(", ") || "none"}`,
       `members   ${status.members.length}`,
       ...status.members.map(
