@@ -15,7 +15,7 @@ type Step =
   | { readonly type: "cut" | "redial" | "new-server" };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ type: fc.constant("ask" as const), bytes: fc.nat(3000) }) },
+  { weight: 6, arbitrary: fc.record({ type: fc.constant("ask" as const), bytes: fc.nat(6000) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("cancel" as const), which: fc.nat(50) }) },
   { weight: 3, arbitrary: fc.constant({ type: "invalidate" as const }) },
   {
@@ -23,7 +23,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       type: fc.constantFrom("to-server" as const, "to-client" as const),
       which: fc.nat(3),
-      bytes: fc.integer({ min: 1, max: 4000 }),
+      bytes: fc.integer({ min: 1, max: 8000 }),
     }),
   },
   {
@@ -37,8 +37,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ type: "new-server" as const }) },
 );
 
+/** Soon reached, so that frames wait in most runs; more than a chunk, which stays until its requests are answered. */
+const limits = { outboxBusyBytes: 20_000 };
+
 class World {
-  readonly client = new Client(5n);
+  readonly client = new Client(5n, { limits });
   readonly servers: Server[] = [];
   readonly links: Link[] = [];
   readonly answered: Map<number, number> = new Map();
@@ -48,6 +51,8 @@ class World {
   #asks = 0;
   #invalidations = 0;
   invalidationsOfLast = 0;
+  /** Frames of either side had to wait for the other to take something. */
+  hasWaited = false;
   readonly #done: WeakSet<Asked> = new WeakSet();
 
   constructor() {
@@ -108,10 +113,15 @@ class World {
     const number = this.#invalidations;
     const answers = this.invalidated[this.servers.length - 1];
     this.#invalidations += 1;
-    const cancel = this.server.machine.call(5n, 2, bytesOf(`${number} `), (error, body) => {
-      expect([error, text(body)]).toEqual([0, `answer ${number}`]);
-      answers?.set(number, (answers.get(number) ?? 0) + 1);
-    });
+    const cancel = this.server.machine.call(
+      5n,
+      2,
+      bytesOf(`${number} ${"y".repeat(4000)}`),
+      (error, body) => {
+        expect([error, text(body)]).toEqual([0, `answer ${number}`]);
+        answers?.set(number, (answers.get(number) ?? 0) + 1);
+      },
+    );
     if (cancel !== undefined) this.invalidationsOfLast += 1;
   }
 
@@ -121,7 +131,7 @@ class World {
   }
 
   newServer(): void {
-    const server = new Server(BigInt(this.servers.length + 1));
+    const server = new Server(BigInt(this.servers.length + 1), { limits });
     server.isEcho = false;
     this.servers.push(server);
     this.invalidated.push(new Map());
@@ -132,8 +142,9 @@ class World {
   heal(): void {
     if (this.links.at(-1)?.server !== this.server) this.redial();
     const link = this.links.at(-1);
-    for (let round = 0; round < 2; round += 1) {
+    for (let round = 0; round < 20; round += 1) {
       link?.pump();
+      link?.beat();
       while (this.answer(this.server.asked, 0));
       while (this.answer(this.client.asked, 0));
     }
@@ -148,6 +159,11 @@ class World {
     this.#done.add(request);
     request.respond(0, bytesOf(`answer ${numberOf(request)}`));
     return true;
+  }
+
+  noteWaiting(): void {
+    const { waitingBytes } = this.client.machine.session;
+    if (waitingBytes + this.server.machine.counts().waitingBytes > 0) this.hasWaited = true;
   }
 
   get wanted(): number[] {
@@ -166,11 +182,15 @@ function isRising(numbers: readonly number[]): boolean {
 }
 
 test("whatever the network does, each call is answered once, and no server processes a request twice or out of order", () => {
+  let runsWithWaiting = 0;
   fc.assert(
     fc.property(fc.array(step, { maxLength: 150, size: "max" }), (steps) => {
       const world = new World();
 
-      for (const one of steps) world.run(one);
+      for (const one of steps) {
+        world.run(one);
+        world.noteWaiting();
+      }
       world.heal();
 
       expect([...world.answered.keys()].sort((a, b) => a - b)).toEqual(world.wanted);
@@ -181,7 +201,10 @@ test("whatever the network does, each call is answered once, and no server proce
         expect([...answers.values()].every((count) => count === 1)).toBe(true);
       expect(world.invalidated.at(-1)?.size).toBe(world.invalidationsOfLast);
       expect(world.client.machine.session.pendingCount).toBe(0);
+      expect(world.client.machine.session.waitingBytes).toBe(0);
+      runsWithWaiting += world.hasWaited ? 1 : 0;
     }),
-    { numRuns: 200, ...(process.env["SEED"] === undefined ? {} : { seed: Number(process.env["SEED"]) }) },
+    { numRuns: 400, ...(process.env["SEED"] === undefined ? {} : { seed: Number(process.env["SEED"]) }) },
   );
+  expect(runsWithWaiting).toBeGreaterThan(0);
 });

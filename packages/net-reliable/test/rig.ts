@@ -172,6 +172,14 @@ export class Link {
     return this;
   }
 
+  /** Both sides say that they live, and so what they have received. */
+  beat(): void {
+    if (this.isCurrent && this.client.machine.isOpen)
+      this.#queue("toServer", this.client.machine.session.heartbeat());
+    if (!this.isCut) this.#queue("toClient", this.connection.heartbeat());
+    this.pump();
+  }
+
   /** The connection breaks; what is under way is lost, and both sides are told. */
   cut(now = 0): void {
     this.leave();
