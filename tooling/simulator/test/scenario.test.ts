@@ -20,6 +20,8 @@ function run(seed: bigint, fault?: ToyFault): Promise<ScenarioResult> {
     brokenRules: NO_BROKEN_RULES,
     chaosMs: 8000,
     livenessMs: 20_000,
+    // What a toy does wrong shows under faults that leave its processes alone.
+    faults: fault === undefined ? undefined : ["slow-links", "one-way", "stall-disk"],
   });
 }
 

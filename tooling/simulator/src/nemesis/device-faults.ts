@@ -4,7 +4,6 @@
 import type { Host } from "../scenario/fleet.ts";
 import type { DiskErrors } from "../world/disk.ts";
 import type { DeviceFault } from "../plan/fault-kinds.ts";
-import type { SimulatedProcess } from "../world/process.ts";
 import type { FaultHandler, Field } from "./field.ts";
 
 const ERROR_PROBABILITY = 0.01;
@@ -15,9 +14,6 @@ const EVICTION_MS = 4000;
 /** One stall in so many lasts a minute rather than seconds. */
 const LONG_STALL_ONE_IN = 12;
 const LONG_STALL_FACTOR = 12;
-
-/** A server gives its role up when the device is silent for somewhat longer. */
-const PATIENCE_MS = 1500;
 
 const FAILING: readonly Partial<DiskErrors>[] = [
   { write: 1 },
@@ -39,10 +35,11 @@ export const DEVICE_HANDLERS: Readonly<Record<DeviceFault, FaultHandler>> = {
     field.hold(victim, EVICTION_MS + fault.lastsMs);
     field.later(random.range(1, 20), () => field.crash(victim, fault, random.chance(0.5)));
   },
-  "stall-disk": (field, { fault }) => stall(field, fault.lastsMs / 2),
-  "stall-path": (field, { victim: { process }, fault }) => {
+  "stall-disk": ({ disk, world }, { fault }) => disk.stall(world.nowMs + fault.lastsMs / 2),
+  "stall-path": ({ disk, world }, { victim: { process }, fault }) => {
     const isLong = (fault.choice >>> 8) % LONG_STALL_ONE_IN === 0;
-    if (process !== undefined) stall(field, fault.lastsMs * (isLong ? LONG_STALL_FACTOR : 1), process);
+    const lastsMs = fault.lastsMs * (isLong ? LONG_STALL_FACTOR : 1);
+    if (process !== undefined) disk.stall(world.nowMs + lastsMs, process);
   },
   "power-loss": (field, { fault }) => field.losePower(fault.lastsMs),
   "disk-errors": (field, { fault }) => {
@@ -54,12 +51,6 @@ export const DEVICE_HANDLERS: Readonly<Record<DeviceFault, FaultHandler>> = {
   "path-fails": (field, { victim, fault }) => failPath(field, victim, fault),
   "server-path-fails": async (field, { victim, fault }) => failPath(field, await field.server(victim), fault),
 };
-
-/** A server that has no answer from its device for two seconds stops, and its process serves no more. */
-function stall(field: Field, lastsMs: number, process?: SimulatedProcess): void {
-  if (lastsMs > PATIENCE_MS) field.hasDeviceFailed = true;
-  field.disk.stall(field.world.nowMs + lastsMs, process);
-}
 
 function failPath(
   field: Field,

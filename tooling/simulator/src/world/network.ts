@@ -112,8 +112,8 @@ export class SimulatedNetwork {
   forsake(one: string, other: string): number {
     let count = 0;
     for (const stream of this.#streams) {
-      const ends = [stream.host, stream.peerHost];
-      if (!ends.includes(one) || !ends.includes(other)) continue;
+      const { host, peerHost } = stream;
+      if ((host !== one || peerHost !== other) && (host !== other || peerHost !== one)) continue;
       stream.forsake();
       count += 1;
     }
