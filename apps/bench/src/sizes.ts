@@ -10,6 +10,14 @@ export interface MessagingSizes {
   readonly rounds: number;
 }
 
+/** Work of the streams suite. */
+export interface StreamsSizes {
+  /** Bytes of one run. */
+  readonly totalBytes: number;
+  /** Counted runs of each contestant. */
+  readonly rounds: number;
+}
+
 /** Work of the items suite. */
 export interface ItemsSizes {
   readonly items: number;
@@ -39,6 +47,16 @@ export interface SegmentsSizes {
   readonly gets: number;
 }
 
+/** Work of the sessions suite. */
+export interface SessionsSizes {
+  /** Sessions of one server, in turn. */
+  readonly counts: readonly number[];
+  /** Stretches of time in which processors are watched, and the length of each. */
+  readonly windows: number;
+  readonly windowMs: number;
+  readonly volumeBytes: bigint;
+}
+
 /** Work of the fail-over suite. */
 export interface FailoverSizes {
   /** Faults of each kind. */
@@ -50,10 +68,12 @@ export interface Sizes {
   /** Counted runs of each side of a row. */
   readonly runs: number;
   readonly messaging: MessagingSizes;
+  readonly streams: StreamsSizes;
   readonly items: ItemsSizes;
   readonly locks: LocksSizes;
   readonly segments: SegmentsSizes;
   readonly failover: FailoverSizes;
+  readonly sessions: SessionsSizes;
 }
 
 const MIB = 1024n * 1024n;
@@ -62,18 +82,22 @@ const MIB = 1024n * 1024n;
 export const FULL_SIZES: Sizes = {
   runs: 5,
   messaging: { durationMs: 150, rounds: 15 },
+  streams: { totalBytes: 512 << 20, rounds: 15 },
   items: { items: 200_000, batchItems: 1000, gets: 200_000, singlePuts: 2000, volumeBytes: 512n * MIB },
   locks: { cachedUses: 1_000_000, firstUses: 256, handovers: 200, volumeBytes: 256n * MIB },
   segments: { itemsPerSegment: 25_000, gets: 200_000 },
   failover: { runs: 30 },
+  sessions: { counts: [100, 1000], windows: 3, windowMs: 4000, volumeBytes: 160n * MIB },
 };
 
 /** Enough to see a row move by half. */
 export const QUICK_SIZES: Sizes = {
   runs: 3,
   messaging: { durationMs: 100, rounds: 5 },
+  streams: { totalBytes: 256 << 20, rounds: 5 },
   items: { items: 50_000, batchItems: 1000, gets: 50_000, singlePuts: 500, volumeBytes: 256n * MIB },
   locks: { cachedUses: 300_000, firstUses: 256, handovers: 50, volumeBytes: 256n * MIB },
   segments: { itemsPerSegment: 25_000, gets: 50_000 },
   failover: { runs: 3 },
+  sessions: { counts: [100, 1000], windows: 1, windowMs: 2000, volumeBytes: 160n * MIB },
 };

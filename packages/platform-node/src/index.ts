@@ -1,4 +1,5 @@
 export { nodeClock } from "./clock.ts";
+export { nodeCrc32 } from "./crc32.ts";
 export { nodeCryptography } from "./cryptography.ts";
 export { executableFenceAgent } from "./fence-agent.ts";
 export { nodeProcesses, parseProcessStat } from "./fence-process.ts";

@@ -27,8 +27,11 @@ import { listening, stopListening } from "./listening.ts";
 import { derivePsk, dialWithPsk, listenWithPsk } from "./psk.ts";
 import { type ReadTarget, SocketStream } from "./socket-stream.ts";
 
-/** Bytes that a dialled stream reads at most at once; what a stream never reads so much of, it never occupies. */
+/** Bytes that a dialled stream reads at most at once. */
 const READ_BYTES = 256 * 1024;
+
+/** Where all dialled streams read: what came is taken before anything else is read. */
+const READ_BUFFER = new Uint8Array(READ_BYTES);
 
 /** What a transport needs to speak TLS. */
 export interface NodeTransportOptions {
@@ -158,10 +161,10 @@ async function dialTls(
   return new SocketStream(socket, address);
 }
 
-/** Each read goes into the same memory, instead of into new. */
+/** Each read goes into the same memory, instead of into new, and leaves it in the same turn. */
 function readInto(target: ReadTarget): OnReadOpts {
   return {
-    buffer: new Uint8Array(READ_BYTES),
+    buffer: READ_BUFFER,
     callback: (length, bytes) => {
       target.take(bytes.subarray(0, length));
       return true;

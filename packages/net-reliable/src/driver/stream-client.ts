@@ -1,14 +1,7 @@
 /*
  * The side that dials: a connection for each exchange, whoever asks in it.
  */
-import {
-  type Aborter,
-  type ByteStreamHandlers,
-  type ByteStream,
-  CancelledError,
-  deferred,
-  makeAborter,
-} from "@holdfast/environment";
+import { type ByteStreamHandlers, type ByteStream, CancelledError, deferred } from "@holdfast/environment";
 import { refusalName } from "../codes.ts";
 import { type IdentityOptions, NONCE_BYTES, completeIdentity } from "../greeting.ts";
 import { DueFrame } from "../streams/due-frame.ts";
@@ -69,8 +62,9 @@ class ClientDriver implements ClientStreams {
   readonly #ports: StreamPorts;
   readonly #key: StreamGreetingKey;
   readonly #exchanges: StreamExchanges;
-  readonly #closing: Aborter = makeAborter();
+  readonly #greeters: Set<Greeter> = new Set();
   #diallingCount = 0;
+  #isClosed = false;
 
   constructor(options: ClientStreamsOptions, ports: StreamPorts) {
     this.#options = options;
@@ -94,7 +88,8 @@ class ClientDriver implements ClientStreams {
   }
 
   close(): void {
-    this.#closing.abort(cut("this side was closed"));
+    this.#isClosed = true;
+    for (const greeter of this.#greeters) greeter.fail(cut("this side was closed"));
     this.#exchanges.close();
   }
 
@@ -135,7 +130,7 @@ class ClientDriver implements ClientStreams {
     const { clock } = this.#ports;
     const cancelTimer = clock.at(clock.now() + this.#exchanges.timing.greetingTimeoutMs, end);
     signal?.addEventListener("abort", end, { once: true });
-    this.#closing.signal.addEventListener("abort", end, { once: true });
+    this.#greeters.add(greeter);
     try {
       return await greeter.connection;
     } catch (error) {
@@ -144,7 +139,7 @@ class ClientDriver implements ClientStreams {
     } finally {
       cancelTimer();
       signal?.removeEventListener("abort", end);
-      this.#closing.signal.removeEventListener("abort", end);
+      this.#greeters.delete(greeter);
     }
   }
 
@@ -168,7 +163,7 @@ class ClientDriver implements ClientStreams {
   }
 
   #unwanted(signal: AbortSignal | undefined): Error | undefined {
-    if (this.#closing.signal.aborted) return cut("this side was closed");
+    if (this.#isClosed) return cut("this side was closed");
     return signal?.aborted === true ? new CancelledError("the stream", { cause: signal.reason }) : undefined;
   }
 }

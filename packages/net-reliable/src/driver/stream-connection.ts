@@ -18,7 +18,7 @@ import { portableCrc32 } from "../streams/crc32.ts";
 import { Exchange } from "../streams/exchange.ts";
 import { STOPPED } from "../streams/incoming.ts";
 import { broken, cut, failureCode } from "../streams/stream-errors.ts";
-import { STREAM_FRAME, codeBytes, streamFrame } from "../streams/stream-frames.ts";
+import { STREAM_FRAME, type StreamHeading, codeBytes, streamFrame } from "../streams/stream-frames.ts";
 import type { Windows } from "../streams/windows.ts";
 import type { StreamPorts } from "./stream-ports.ts";
 
@@ -102,8 +102,8 @@ export class StreamConnection {
   }
 
   /** Sends this side's heading. @throws RangeError when the body is too long or the command no 16-bit number. */
-  sendHeading(command: number, body: Uint8Array): void {
-    this.#write(this.#exchange.heading(command, body));
+  sendHeading(heading: StreamHeading, body: Uint8Array): void {
+    this.#write(this.#exchange.heading(heading, body));
   }
 
   /** Sends all of `source`, then the trailer. Never rejects: a failing source is told to the other side, and given back. */

@@ -93,7 +93,7 @@ export class StreamExchanges {
   async ask(
     connection: StreamConnection,
     request: { readonly command: number; readonly body: Uint8Array },
-    { source = NOTHING, signal }: StreamRequestOptions,
+    { source = NOTHING, isSummed = true, signal }: StreamRequestOptions,
   ): Promise<ReceivedStream> {
     const onAbort = (): void => connection.abort(new CancelledError("the stream", { cause: signal?.reason }));
     let sourceError: unknown;
@@ -101,7 +101,7 @@ export class StreamExchanges {
       if (signal?.aborted === true) onAbort();
       signal?.addEventListener("abort", onAbort, { once: true });
       void connection.ended.then(() => signal?.removeEventListener("abort", onAbort));
-      connection.sendHeading(request.command, request.body);
+      connection.sendHeading({ command: request.command, isSummed }, request.body);
       void connection.send(source).then((error) => (sourceError = error));
       const { body } = await connection.heading;
       return { body, stream: readerOf(connection) };
@@ -121,8 +121,9 @@ export class StreamExchanges {
       const { command, body } = await connection.heading;
       const { signal } = control;
       const message = await this.#handle({ rid, command, body, stream: readerOf(connection), signal });
-      connection.sendHeading(command, message.body);
-      const error = await connection.send(message.stream ?? NOTHING);
+      const { stream: source = NOTHING, isSummed = true } = message;
+      connection.sendHeading({ command, isSummed }, message.body);
+      const error = await connection.send(source);
       if (error !== undefined) this.#failed(rid, error);
     } catch (error) {
       if (connection.error === undefined) this.#failed(rid, error);

@@ -16,6 +16,11 @@ export interface StreamMessage {
    * then it may be used again.
    */
   readonly stream?: AsyncIterable<Uint8Array>;
+  /**
+   * False leaves out the checksum over these bytes, which costs about as much as sending them within one host: for data that has
+   * one of its own, or goes by TLS. Lengths and positions are checked all the same. True unless given.
+   */
+  readonly isSummed?: boolean;
 }
 
 /** A request that came, or an answer. */
@@ -49,6 +54,8 @@ export type StreamHandler = (request: StreamRequest) => Promise<StreamMessage>;
 export interface StreamRequestOptions {
   /** Bytes that go with the request; see {@link StreamMessage.stream}. */
   readonly source?: AsyncIterable<Uint8Array>;
+  /** As {@link StreamMessage.isSummed}. */
+  readonly isSummed?: boolean;
   /** Ends the exchange, whatever state it is in. */
   readonly signal?: AbortSignal;
 }

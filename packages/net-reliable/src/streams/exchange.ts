@@ -74,8 +74,10 @@ export class Exchange {
   }
 
   /** The heading of this side. @throws RangeError */
-  heading(command: number, body: Uint8Array): Uint8Array {
-    return headingFrame(command, body);
+  heading(heading: StreamHeading, body: Uint8Array): Uint8Array {
+    const frame = headingFrame(heading, body);
+    this.outgoing.announce(heading.isSummed);
+    return frame;
   }
 
   /** Tells the other side how far it may send. */
@@ -110,7 +112,8 @@ export class Exchange {
   #takeHeading(payload: Uint8Array): void {
     if (this.#hasHeading || this.incoming.isOver) throw broken("a heading comes where none is due");
     this.#hasHeading = true;
-    const { command } = StreamHeading.decode(payload.subarray(0, StreamHeading.sizeBytes));
+    const { command, isSummed } = StreamHeading.decode(payload.subarray(0, StreamHeading.sizeBytes));
+    this.incoming.announce(isSummed);
     this.#events.heading(command, payload.subarray(StreamHeading.sizeBytes));
   }
 

@@ -28,6 +28,7 @@ export class IncomingStream {
   #grantedBytes: number;
   #end: "none" | "whole" | StreamError = "none";
   #isStopped = false;
+  #isSummed = true;
 
   constructor(windows: Windows, crc32: Crc32) {
     this.#windows = windows;
@@ -60,6 +61,11 @@ export class IncomingStream {
     return this.#receivedBytes > this.#readBytes + this.#lentBytes || this.isOver;
   }
 
+  /** Its heading has come: true if its trailer will have a checksum. */
+  announce(isSummed: boolean): void {
+    this.#isSummed = isSummed;
+  }
+
   /** A data frame begins. @throws StreamError when it does not follow the one before, or there is no credit for it. */
   begin({ position, payloadBytes }: StreamHeader): void {
     if (this.isOver) throw broken("data comes after the trailer");
@@ -75,7 +81,7 @@ export class IncomingStream {
     const at = this.#receivedBytes;
     this.#receivedBytes += bytes.length;
     if (this.#isStopped) return;
-    this.#checksum = this.#crc32(bytes, this.#checksum);
+    if (this.#isSummed) this.#checksum = this.#crc32(bytes, this.#checksum);
     const window = (this.#window ??= this.#windows.take());
     const start = at % window.length;
     const first = Math.min(bytes.length, window.length - start);

@@ -12,6 +12,7 @@ export class OutgoingStream {
   #checksum = 0;
   #isStopped = false;
   #isOver = false;
+  #isSummed = true;
 
   constructor(crc32: Crc32) {
     this.#crc32 = crc32;
@@ -43,13 +44,18 @@ export class OutgoingStream {
     this.#isStopped = true;
   }
 
+  /** This side's heading has gone: true if its trailer will have a checksum. */
+  announce(isSummed: boolean): void {
+    this.#isSummed = isSummed;
+  }
+
   /** The header to send before `payload`, which has at most {@link roomBytes}. */
   data(payload: Uint8Array): Uint8Array {
     invariant(payload.length > 0 && payload.length <= this.roomBytes, "data is sent within its credit");
     invariant(!this.#isOver, "no data follows the trailer");
     const position = this.#sentBytes;
     this.#sentBytes += payload.length;
-    this.#checksum = this.#crc32(payload, this.#checksum);
+    if (this.#isSummed) this.#checksum = this.#crc32(payload, this.#checksum);
     return dataHeader(payload.length, position);
   }
 

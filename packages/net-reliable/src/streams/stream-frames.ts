@@ -9,6 +9,7 @@ import {
   type StructCodec,
   bytes,
   crc32c,
+  flag,
   struct,
   u16,
   u32,
@@ -90,14 +91,19 @@ export const STREAM_CODE_BYTES = 64;
 export interface StreamHeading {
   /** Of the request. */
   readonly command: number;
+  /** The trailer will have a checksum over the stream; else it has 0. */
+  readonly isSummed: boolean;
 }
 
 /** Layout of a heading's beginning. */
-export const StreamHeading: StructCodec<StreamHeading> = struct("StreamHeading", { command: u16 });
+export const StreamHeading: StructCodec<StreamHeading> = struct("StreamHeading", {
+  command: u16,
+  isSummed: flag,
+});
 
 /** Payload of a trailer. */
 export interface StreamTrailer {
-  /** CRC-32 of all bytes of the stream. */
+  /** CRC-32 of all bytes of the stream, if its heading announced one. */
   readonly streamChecksum: number;
   /** All zero: the stream is whole. Else why it is not, an error code in ASCII. */
   readonly code: Uint8Array;
@@ -154,11 +160,11 @@ export function streamFrame(type: number, position = 0, payload: Uint8Array = EM
 }
 
 /** A heading. @throws RangeError when the command is no 16-bit number or the body longer than a frame allows. */
-export function headingFrame(command: number, body: Uint8Array): Uint8Array {
+export function headingFrame(heading: StreamHeading, body: Uint8Array): Uint8Array {
   if (body.length > FRAME_BODY_BYTES_MAX)
     throw new RangeError(`a stream's body has at most ${FRAME_BODY_BYTES_MAX} bytes, not ${body.length}`);
   const payload = new Uint8Array(StreamHeading.sizeBytes + body.length);
-  payload.set(StreamHeading.encode({ command }));
+  payload.set(StreamHeading.encode(heading));
   payload.set(body, StreamHeading.sizeBytes);
   return streamFrame(STREAM_FRAME.HEADING, 0, payload);
 }

@@ -19,6 +19,7 @@ import {
 import { Windows } from "../../src/streams/windows.ts";
 
 const WINDOW_BYTES = 64;
+const HEADING = { command: 7, isSummed: true };
 
 class Side {
   readonly log: string[] = [];
@@ -53,7 +54,7 @@ class Side {
 
 /** A whole direction as bytes: heading 7 with body 1 2 3, `data` in frames of at most `frameBytes`, trailer. */
 function direction(data: Uint8Array, frameBytes: number, code = ""): Uint8Array {
-  const parts = [headingFrame(7, new Uint8Array([1, 2, 3]))];
+  const parts = [headingFrame(HEADING, new Uint8Array([1, 2, 3]))];
   for (let offset = 0; offset < data.length; offset += frameBytes) {
     const payload = data.subarray(offset, offset + frameBytes);
     parts.push(dataHeader(payload.length, offset), payload);
@@ -146,6 +147,16 @@ describe("a direction", () => {
     });
   });
 
+  test("without a checksum is whole by its length alone", () => {
+    const side = new Side();
+    side.exchange.receive(headingFrame({ command: 7, isSummed: false }, new Uint8Array(0)));
+    side.exchange.receive(data(0, 3));
+    const trailer = StreamTrailer.encode({ streamChecksum: 0, code: codeBytes("") });
+
+    expect(() => side.exchange.receive(streamFrame(STREAM_FRAME.TRAILER, 2, trailer))).toThrow("3 came");
+    expect(side.exchange.incoming.isOver).toBe(false);
+  });
+
   test("may be empty", () => {
     const side = new Side();
 
@@ -160,7 +171,7 @@ describe("credit", () => {
   test("is a window from the start, and comes again when half of it was read", () => {
     const side = new Side();
     expect(side.exchange.incoming.grantedBytes).toBe(WINDOW_BYTES);
-    side.exchange.receive(headingFrame(7, new Uint8Array(0)));
+    side.exchange.receive(headingFrame(HEADING, new Uint8Array(0)));
 
     side.exchange.receive(data(0, 31));
     side.exchange.incoming.read();
@@ -174,7 +185,7 @@ describe("credit", () => {
 
   test("more than it allows breaks the stream", () => {
     const side = new Side();
-    side.exchange.receive(headingFrame(7, new Uint8Array(0)));
+    side.exchange.receive(headingFrame(HEADING, new Uint8Array(0)));
     side.exchange.receive(data(0, WINDOW_BYTES));
 
     expect(() => side.exchange.receive(data(WINDOW_BYTES, 1))).toThrow("64 were allowed");
@@ -190,7 +201,7 @@ describe("credit", () => {
 });
 
 describe("what is out of order breaks the stream", () => {
-  const heading = headingFrame(7, new Uint8Array(0));
+  const heading = headingFrame(HEADING, new Uint8Array(0));
   const trailer = direction(new Uint8Array(0), 1).subarray(-(24 + StreamTrailer.sizeBytes));
 
   test.each([
@@ -240,7 +251,7 @@ describe("an exchange", () => {
 
   test("whose reader stopped takes no more memory and no checksum, but still counts", () => {
     const side = new Side();
-    side.exchange.receive(headingFrame(7, new Uint8Array(0)));
+    side.exchange.receive(headingFrame(HEADING, new Uint8Array(0)));
     side.exchange.receive(data(0, 10));
 
     side.exchange.incoming.stop();

@@ -1,0 +1,106 @@
+/*
+ * The floor that streams are held against: bytes through a socket, with as little around them as Node.js allows.
+ */
+import { connect, createServer, type Server, type Socket } from "node:net";
+
+/** Memory that each read goes into, as in the dialled streams of the transport. */
+const READ_BYTES = 256 * 1024;
+
+/** Bytes of an order: total and chunk length as 64-bit numbers. */
+const ORDER_BYTES = 16;
+
+/** What is done with bytes on their way, the sum so far included. */
+export type Pass = (bytes: Uint8Array, sum: number) => number;
+
+/** Nothing. */
+export const passBy: Pass = (_, sum) => sum;
+
+/** Listens, and sends as many bytes as a connection's first 16 bytes order; resolves with the port. */
+export async function serveBarePipe(pass: Pass): Promise<{ readonly server: Server; readonly port: number }> {
+  const server = createServer({ noDelay: true }, (socket) => {
+    socket.on("error", () => {});
+    socket.once("data", (order: Buffer) => {
+      const [totalBytes, chunkBytes] = [order.readDoubleLE(0), order.readDoubleLE(8)];
+      void sendAll(socket, { totalBytes, chunkBytes, pass });
+    });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("a TCP server has a port");
+  return { server, port: address.port };
+}
+
+/** Orders bytes and resolves when all have come. */
+export function receiveBarePipe(
+  port: number,
+  totalBytes: number,
+  chunkBytes: number,
+  pass: Pass,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let receivedBytes = 0;
+    let sum = 0;
+    const socket = connect({
+      port,
+      host: "127.0.0.1",
+      noDelay: true,
+      onread: {
+        buffer: new Uint8Array(READ_BYTES),
+        callback: (length, buffer) => {
+          receivedBytes += length;
+          sum = pass(buffer.subarray(0, length), sum);
+          if (receivedBytes === totalBytes) {
+            socket.destroy();
+            resolve();
+          }
+          return true;
+        },
+      },
+    });
+    socket.on("error", reject);
+    const order = Buffer.alloc(ORDER_BYTES);
+    order.writeDoubleLE(totalBytes, 0);
+    order.writeDoubleLE(chunkBytes, 8);
+    socket.write(order);
+  });
+}
+
+interface Load {
+  readonly totalBytes: number;
+  readonly chunkBytes: number;
+  readonly pass: Pass;
+}
+
+async function sendAll(socket: Socket, { totalBytes, chunkBytes, pass }: Load): Promise<void> {
+  let sum = 0;
+  for (const chunk of chunks(totalBytes, chunkBytes)) {
+    sum = pass(chunk, sum);
+    if (!socket.write(chunk)) await drained(socket);
+    if (socket.destroyed) return;
+  }
+}
+
+/** The same few chunks in turn. */
+export function* chunks(totalBytes: number, chunkBytes: number): Generator<Uint8Array> {
+  const stock = Array.from({ length: 4 }, (_, index) => new Uint8Array(chunkBytes).fill(index + 1));
+  for (let sentBytes = 0, turn = 0; sentBytes < totalBytes; turn += 1) {
+    const chunk = stock[turn % stock.length] ?? new Uint8Array(chunkBytes);
+    const left = totalBytes - sentBytes;
+    yield left < chunkBytes ? chunk.subarray(0, left) : chunk;
+    sentBytes += chunkBytes;
+  }
+}
+
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const go = (): void => {
+      socket.off("drain", go);
+      socket.off("close", go);
+      resolve();
+    };
+    socket.on("drain", go);
+    socket.on("close", go);
+  });
+}

@@ -1,0 +1,44 @@
+/*
+ * The other side of the streams suite: sends what is ordered, by streams and by bare pipes.
+ */
+import { startServerStreams } from "@holdfast/net-reliable";
+import { nodeCrc32 } from "@holdfast/platform-node";
+import { parentGone, say } from "../child.ts";
+import { chunks, passBy, serveBarePipe } from "./bare-pipe.ts";
+import { COMMAND_TAKE, bulkIdentity, bulkPorts } from "./bulk-ports.ts";
+
+const streams = await startServerStreams(
+  {
+    identity: bulkIdentity,
+    term: 1n,
+    listenAddress: "tcp://127.0.0.1:0",
+    handle: async ({ command, body, stream }) => {
+      if (command === COMMAND_TAKE) {
+        let bytes = 0;
+        for await (const piece of stream) bytes += piece.length;
+        return { body: new Uint8Array(Float64Array.of(bytes).buffer) };
+      }
+      const order = new DataView(body.buffer, body.byteOffset, body.byteLength);
+      const pieces = chunks(order.getFloat64(0, true), order.getFloat64(8, true));
+      return { body, stream: fromSync(pieces), isSummed: order.getFloat64(16, true) === 1 };
+    },
+  },
+  bulkPorts,
+);
+const bare = await serveBarePipe(passBy);
+const summed = await serveBarePipe(nodeCrc32);
+say(JSON.stringify({ streams: streams.address, bare: bare.port, summed: summed.port }));
+await parentGone();
+bare.server.close();
+summed.server.close();
+await streams.close();
+
+/** A sync generator as an async one that costs no more than its promises. */
+function fromSync(pieces: Generator<Uint8Array>): AsyncIterable<Uint8Array> {
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next: () => Promise.resolve(pieces.next()),
+      return: () => Promise.resolve(pieces.return(undefined)),
+    }),
+  };
+}
