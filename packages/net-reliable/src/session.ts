@@ -67,7 +67,7 @@ export class Session {
   /** A held session keeps ordinary calls back until {@link release}. */
   constructor(events: SessionEvents, isHeld: boolean, limits?: Partial<SessionLimits>) {
     this.#events = events;
-    this.#limits = { ...DEFAULT_SESSION_LIMITS, ...limits };
+    this.#limits = limits === undefined ? DEFAULT_SESSION_LIMITS : { ...DEFAULT_SESSION_LIMITS, ...limits };
     this.#isHeld = isHeld;
   }
 
