@@ -126,7 +126,7 @@ describe("a campaign begins", () => {
     expect(attemptAt(live(newCampaign(2), 0, 3000, () => [hintOf(2n, 77)]))).toBeUndefined();
   });
 
-  test("never against as many who reach the server, its own hint included", () => {
+  test("never against as many who reach the server, its own hint included (Q10)", () => {
     const one = (now: number): Hint[] => [
       hintOf(2n, beat(now), { isServing: true, reachesServer: true, term: 3n }),
     ];
@@ -153,7 +153,7 @@ describe("a campaign begins", () => {
     expect(attemptAt(live(campaign, 0, 1500, successor))).toBeGreaterThanOrEqual(720);
   });
 
-  test("only after two readings: a process that was paused learns first who is alive", () => {
+  test("only after two readings: a process that was paused learns first who is alive (Q3, Q4)", () => {
     const campaign = newCampaign(1);
     live(campaign, 0, 100);
     const alive = (now: number): Hint[] => [hintOf(2n, beat(now), { reachesServer: true })];
@@ -172,7 +172,7 @@ describe("a campaign begins", () => {
 });
 
 describe("after an attempt", () => {
-  test("the winner says so at once and does not campaign until it ceases to serve", () => {
+  test("the winner says so at once and does not campaign until it ceases to serve (Q6, Q7)", () => {
     const campaign = newCampaign(1);
     live(campaign, 0, 600);
 

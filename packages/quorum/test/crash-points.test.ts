@@ -125,7 +125,7 @@ describe("a crash", () => {
 });
 
 describe("a server that is paused with a record write under way", () => {
-  test("changes nothing when the write lands behind its successor's commits, and its check deposes it", () => {
+  test("changes nothing when the write lands behind its successor's commits, and its check deposes it (Q16)", () => {
     for (let index = 2; index < VICTIM_WRITES; index += 1) {
       const { disk, acknowledged } = newDisk();
       let successor: Reign | undefined;

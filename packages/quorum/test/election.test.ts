@@ -112,7 +112,7 @@ describe("an election on an idle device", () => {
     expect(disk.log).toHaveLength(6);
   });
 
-  test("finds the last term by a few probes when it is not known", () => {
+  test("finds the last term by a few probes when it is not known (Q9)", () => {
     const big = regionOf(4096);
     const disk = new Disk(big);
     disk.touchUpTo(2999n);

@@ -18,7 +18,7 @@ function findingWithout(rule: string, numRuns: number): string {
 }
 
 describe("whatever is paused, torn, late or crashed", () => {
-  test("a term has one winner, acknowledged commits form one chain, and none is lost", () => {
+  test("a term has one winner, acknowledged commits form one chain, and none is lost (Q1, Q19)", () => {
     const total: Story = {
       elections: 0,
       commits: 0,

@@ -144,7 +144,7 @@ describe("a voter whose device stands still", () => {
     return { voter, errors };
   }
 
-  test("does not queue requests: one hint, one reading", async () => {
+  test("does not queue requests: one hint, one reading (Q20)", async () => {
     const world = new World();
     newVoter(world);
     world.isStalled = true;

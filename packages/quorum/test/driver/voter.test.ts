@@ -108,7 +108,7 @@ describe("voters", () => {
     await stopAll(world, living);
   });
 
-  test("one that stopped writes nothing more and is not elected", async () => {
+  test("one that stopped writes nothing more and is not elected (Q11)", async () => {
     const world = new World();
     const { voter, won } = startMember(world, 1n);
     await world.pass(350);
@@ -138,6 +138,18 @@ describe("voters", () => {
 
     expect(won).toEqual([]);
     expect(Buffer.compare(world.bytes, before)).toBe(0);
+  });
+
+  test("one that was elected goes on with its hints while its server is long in starting (Q5, Q18)", async () => {
+    const world = new World();
+    const { member } = await electOne(world);
+    world.writesCount = 0;
+
+    await world.pass(10 * DEFAULT_QUORUM_TIMING.heartbeatMs);
+
+    expect(world.writesCount).toBe(10);
+    expect(member.won).toHaveLength(1);
+    await stopAll(world, [member]);
   });
 
   test("damage that could hide the newest record ends elections with its error, once", async () => {
@@ -203,7 +215,7 @@ describe("a leadership", () => {
     expect(await outcomeOf(world, first)).toBe(1n);
   });
 
-  test("once a later term is announced, commits and checks are refused for ever and nothing is written", async () => {
+  test("once a later term is announced, commits and checks are refused for ever and nothing is written (Q16)", async () => {
     const world = new World();
     const { member, leadership } = await electOne(world);
     await stopAll(world, [member]);
