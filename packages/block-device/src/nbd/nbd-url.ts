@@ -33,6 +33,7 @@ export interface NbdAddress {
 /** Most connections of one device. */
 export const CONNECTIONS_MAX = 16;
 
+const PORT_MAX = 65_535;
 const SCHEME = /^nbds?(\+unix)?:/i;
 const TLS_PARAMETERS = ["tls-certificates", "tls-psk-file", "tls-hostname", "tls-verify-peer", "tls-type"];
 const PARAMETERS: ReadonlySet<string> = new Set(["socket", "connections", ...TLS_PARAMETERS]);
@@ -67,18 +68,42 @@ export function parseNbdUrl(url: string): NbdAddress {
   };
 }
 
-function parse(url: string): URL {
-  try {
-    return new URL(url);
-  } catch (cause) {
-    throw openError(url, "it is no URL of the form nbd://HOST:PORT/EXPORT", cause);
-  }
+/** Parts of a URL, not decoded. */
+interface UrlParts {
+  readonly protocol: string;
+  readonly username: string;
+  readonly hostname: string;
+  readonly port: string;
+  readonly pathname: string;
+  readonly search: string;
+}
+
+/** By the grammar of RFC 3986. Not by `URL`, which allows no user without a host, and those of Unix sockets have none. */
+const URL_PARTS =
+  /^(?<protocol>[a-z+]+:)\/\/(?:(?<username>[^@/?#]*)@)?(?<hostname>\[[0-9a-f:.]*\]|[^:@/?#[\]\s]*)(?::(?<port>\d*))?(?<pathname>\/[^?#]*)?(?:\?(?<search>[^#]*))?$/i;
+
+function parse(url: string): UrlParts {
+  const groups = URL_PARTS.exec(url)?.groups;
+  const port = groups?.["port"] ?? "";
+  if (groups === undefined || Number(port) > PORT_MAX)
+    throw openError(
+      url,
+      "it is no URL of the form nbd://HOST:PORT/EXPORT or nbd+unix:///EXPORT?socket=/PATH",
+    );
+  return {
+    protocol: (groups["protocol"] ?? "").toLowerCase(),
+    username: groups["username"] ?? "",
+    hostname: groups["hostname"] ?? "",
+    port,
+    pathname: groups["pathname"] ?? "",
+    search: groups["search"] ?? "",
+  };
 }
 
 /** Not `URLSearchParams`: there a plus is a blank, in the paths here it is a plus. */
 function parametersOf(url: string, search: string): ReadonlyMap<string, string> {
   const parameters = new Map<string, string>();
-  for (const part of search.slice(1).split("&")) {
+  for (const part of search.split("&")) {
     if (part === "") continue;
     const [name = "", ...rest] = part.split("=");
     const value = decode(url, rest.join("="));
@@ -91,7 +116,11 @@ function parametersOf(url: string, search: string): ReadonlyMap<string, string> 
   return parameters;
 }
 
-function tcpPlace(url: string, parts: URL, parameters: ReadonlyMap<string, string>): NbdAddress["place"] {
+function tcpPlace(
+  url: string,
+  parts: UrlParts,
+  parameters: ReadonlyMap<string, string>,
+): NbdAddress["place"] {
   if (parameters.has("socket"))
     throw openError(url, "a socket is for nbd+unix:// and nbds+unix://, not for TCP");
   if (parts.hostname === "") throw openError(url, "it names no host: nbd://HOST:PORT/EXPORT");
@@ -101,7 +130,11 @@ function tcpPlace(url: string, parts: URL, parameters: ReadonlyMap<string, strin
   return { type: "tcp", host, port };
 }
 
-function unixPlace(url: string, parts: URL, parameters: ReadonlyMap<string, string>): NbdAddress["place"] {
+function unixPlace(
+  url: string,
+  parts: UrlParts,
+  parameters: ReadonlyMap<string, string>,
+): NbdAddress["place"] {
   if (parts.hostname !== "")
     throw openError(url, "a Unix socket has no host: nbd+unix:///EXPORT?socket=/PATH");
   const path = parameters.get("socket");
@@ -117,7 +150,7 @@ function exportNameOf(url: string, pathname: string): string {
   return name;
 }
 
-function tlsOf(url: string, parts: URL, parameters: ReadonlyMap<string, string>): NbdTlsAddress {
+function tlsOf(url: string, parts: UrlParts, parameters: ReadonlyMap<string, string>): NbdTlsAddress {
   const pskFile = parameters.get("tls-psk-file");
   const certificatesFolder = parameters.get("tls-certificates");
   if (pskFile !== undefined && certificatesFolder !== undefined)

@@ -26,6 +26,10 @@ test.each<[string, Partial<NbdAddress> | object]>([
     "nbds://alice@disks.example/?tls-psk-file=/etc/keys",
     { tls: { ...X509, pskFile: "/etc/keys", user: "alice", hostName: "disks.example" } },
   ],
+  [
+    "nbds+unix://al%69ce@/?socket=/x&tls-psk-file=/etc/keys",
+    { tls: { ...X509, pskFile: "/etc/keys", user: "alice", hostName: undefined } },
+  ],
   ["nbds+unix:///?socket=/x&tls-hostname=h", { tls: { ...X509, hostName: "h" } }],
   ["nbds+unix:///?socket=/x&tls-verify-peer=0", { tls: { ...X509, hostName: undefined, isVerified: false } }],
 ])("%s is understood", (url, parts) => {
@@ -35,6 +39,9 @@ test.each<[string, Partial<NbdAddress> | object]>([
 
 test.each([
   ["nbd:///disk", "names no host"],
+  ["nbd:host/disk", "no URL of the form"],
+  ["nbd://host/disk#part", "no URL of the form"],
+  ["nbd://a b/", "no URL of the form"],
   ["nbd://host:0/", "no port 0"],
   ["nbd://host:65536/", "no URL of the form"],
   ["nbd://host/%zz", "not percent-encoded"],

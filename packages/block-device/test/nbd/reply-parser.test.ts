@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { InFlight, type ReplyTarget } from "../../src/nbd/in-flight.ts";
 import { NbdProtocolError } from "../../src/nbd/nbd-error.ts";
@@ -222,14 +222,14 @@ describe("a server that breaks the protocol is found out", () => {
         try {
           for (let at = 0; at < bytes.length; at += cut) bench.feed(bytes.subarray(at, at + cut));
         } catch (error) {
-          expect(error).toBeInstanceOf(NbdProtocolError);
+          if (!(error instanceof NbdProtocolError)) throw error;
         }
 
         expect(bench.isFrameWhole).toBe(true);
         const slots = bench.answers.map((answer) => (answer as readonly unknown[])[0]);
         expect(new Set(slots).size).toBe(slots.length);
       }),
-      { numRuns: 5000 },
+      { numRuns: 2000 },
     );
   });
 });

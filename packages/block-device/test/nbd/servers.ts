@@ -26,8 +26,10 @@ export type Program = keyof typeof PACKAGES;
 export function describeWith(programs: readonly Program[], name: string, body: () => void): void {
   const missing = programs.filter((program) => !isInstalled(program));
   const packages = missing.map((program) => PACKAGES[program]).join(" ");
-  if (missing.length === 0) describe(name, body);
-  else describe.skip(`${name} (skipped: ${missing.join(", ")} not found, apt-get install ${packages})`, body);
+  const why = `skipped: ${missing.join(", ")} not found, apt-get install ${packages}`;
+  describe.skipIf(missing.length > 0)(missing.length === 0 ? name : `${name} (${why})`, () => {
+    body();
+  });
 }
 
 function isInstalled(program: Program): boolean {

@@ -1,0 +1,156 @@
+/*
+ * Encrypted connections to real servers: certificates and pre-shared keys.
+ */
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { pattern, sameBytes } from "@holdfast/conformance";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { DeviceError } from "@holdfast/environment";
+import { openBlockDevice, type OpenedBlockDevice } from "../../src/index.ts";
+import { describeWith, NbdWorkplace } from "./servers.ts";
+
+const place = new NbdWorkplace();
+afterAll(() => place.close());
+
+const pki = place.path("");
+
+function urlOf(name: string, query: string, exportName = "", user = ""): string {
+  return `nbds+unix://${user}/${exportName}?socket=${place.path(name)}&${query}`;
+}
+
+/** `usable` if what is written there can be read, else why it cannot be opened. */
+async function outcomeOf(url: string): Promise<string> {
+  let device: OpenedBlockDevice;
+  try {
+    device = await openBlockDevice(url);
+  } catch (error) {
+    if (error instanceof DeviceError && error.code === "ERR_HOLDFAST_DEVICE_OPEN") return error.message;
+    throw error;
+  }
+  const read = new Uint8Array(1 << 20);
+  await device.write(0n, pattern(1 << 20, 1), { isDurable: true });
+  await device.read(0n, read);
+  await device.close();
+  return sameBytes(read, pattern(1 << 20, 1)) ? "usable" : "other bytes";
+}
+
+/** An authority, and a certificate of each side for the name `disks`. */
+function makeCertificates(): void {
+  const run = (...args: readonly string[]): void => void execFileSync("certtool", args, { stdio: "ignore" });
+  const template = (name: string, lines: readonly string[]): string => {
+    const path = place.path(`${name}.template`);
+    writeFileSync(path, `${lines.join("\n")}\n`);
+    return path;
+  };
+  const key = (name: string): string => place.path(`${name}-key.pem`);
+  const cert = (name: string): string => place.path(`${name}-cert.pem`);
+  const authority = ["--load-ca-certificate", cert("ca"), "--load-ca-privkey", key("ca")];
+  run("--generate-privkey", "--key-type", "ecdsa", "--outfile", key("ca"));
+  const own = template("ca", ["cn = test authority", "ca", "cert_signing_key"]);
+  run("--generate-self-signed", "--load-privkey", key("ca"), "--template", own, "--outfile", cert("ca"));
+  for (const side of ["server", "client"]) {
+    const lines = ["cn = disks", "dns_name = disks", `tls_www_${side}`, "signing_key", "encryption_key"];
+    run("--generate-privkey", "--key-type", "ecdsa", "--outfile", key(side));
+    const request = ["--load-privkey", key(side), "--template", template(side, lines)];
+    run("--generate-certificate", ...authority, ...request, "--outfile", cert(side));
+  }
+}
+
+describeWith(["nbdkit", "certtool"], "certificates", () => {
+  const both = `tls-certificates=${pki}&tls-hostname=disks`;
+  beforeAll(async () => {
+    await place.clear();
+    makeCertificates();
+    const args = ["--tls=require", `--tls-certificates=${pki}`, "--tls-verify-peer"];
+    await place.nbdkit("x509", [...args, "file", place.image]);
+    await place.nbdkit("plain", ["file", place.image]);
+  }, 30_000);
+
+  test("of both sides are shown and verified", async () => {
+    expect(await outcomeOf(urlOf("x509", both))).toBe("usable");
+  });
+
+  test("of a server with another name are refused", async () => {
+    expect(await outcomeOf(urlOf("x509", `tls-certificates=${pki}&tls-hostname=other`))).toContain(
+      "altnames",
+    );
+  });
+
+  test("of a server with another name are taken if the URL says not to verify", async () => {
+    expect(await outcomeOf(urlOf("x509", `tls-certificates=${pki}&tls-verify-peer=0`))).toBe("usable");
+  });
+
+  test("that the system does not trust are refused", async () => {
+    expect(await outcomeOf(urlOf("x509", "tls-hostname=disks"))).toContain("certificate");
+  });
+
+  test("that the folder lacks are missed", async () => {
+    expect(await outcomeOf(urlOf("x509", "tls-hostname=disks&tls-certificates=/nowhere"))).toContain(
+      "no ca-cert.pem in /nowhere",
+    );
+  });
+
+  test("are of no use to a server without TLS, which is not used then", async () => {
+    expect(await outcomeOf(urlOf("plain", both))).toContain("it refuses TLS");
+  });
+
+  test("are asked for by a server that wants TLS of a URL without", async () => {
+    expect(await outcomeOf(`nbd+unix:///?socket=${place.path("x509")}`)).toContain("it wants TLS: use nbds");
+  });
+});
+
+describeWith(["qemu-nbd", "certtool"], "certificates of qemu-nbd", () => {
+  beforeAll(async () => {
+    await place.clear();
+    makeCertificates();
+    const credentials = `tls-creds-x509,id=t,endpoint=server,dir=${pki},verify-peer=yes`;
+    await place.qemu("qemu-tls", ["--export-name", "disk", "--object", credentials, "--tls-creds", "t"]);
+  }, 30_000);
+
+  test("of both sides are shown and verified", async () => {
+    expect(await outcomeOf(urlOf("qemu-tls", `tls-certificates=${pki}&tls-hostname=disks`, "disk"))).toBe(
+      "usable",
+    );
+  });
+});
+
+describeWith(["nbdkit"], "a pre-shared key", () => {
+  const keys = place.path("keys");
+  beforeAll(async () => {
+    await place.clear();
+    writeFileSync(keys, `alice:${"0a".repeat(32)}\n`);
+    writeFileSync(place.path("wrong"), `alice:${"0b".repeat(32)}\n`);
+    writeFileSync(place.path("two"), `${readFileSync(keys, "utf8")}bob:${"0c".repeat(32)}\n`);
+    await place.nbdkit("psk", ["--tls=require", `--tls-psk=${keys}`, "file", place.image]);
+  });
+
+  test("is proven by both sides", async () => {
+    expect(await outcomeOf(urlOf("psk", `tls-psk-file=${keys}`))).toBe("usable");
+  });
+
+  test("is found by the user's name among others", async () => {
+    const url = urlOf("psk", `tls-psk-file=${place.path("two")}`, "", "alice@");
+
+    expect(await outcomeOf(url)).toBe("usable");
+  });
+
+  test("is not guessed among several", async () => {
+    expect(await outcomeOf(urlOf("psk", `tls-psk-file=${place.path("two")}`))).toContain(
+      "has 2 users: name one",
+    );
+  });
+
+  test("that differs is refused", async () => {
+    expect(await outcomeOf(urlOf("psk", `tls-psk-file=${place.path("wrong")}`))).toContain("failed");
+  });
+
+  test("that is no key file is refused", async () => {
+    writeFileSync(place.path("bad"), "alice:secret\n");
+
+    expect(await outcomeOf(urlOf("psk", `tls-psk-file=${place.path("bad")}`))).toContain("in hexadecimal");
+  });
+
+  test("that is not there is refused", async () => {
+    expect(await outcomeOf(urlOf("psk", "tls-psk-file=/nowhere"))).toContain("no key file /nowhere");
+  });
+});
