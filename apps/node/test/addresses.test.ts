@@ -4,7 +4,7 @@
 import { connect } from "node:net";
 import { expect, test } from "vitest";
 import { openVolume, type Volume } from "../src/index.ts";
-import { errorOf, useWorkplace } from "./holdfast-process.ts";
+import { useWorkplace } from "./holdfast-process.ts";
 
 const place = useWorkplace();
 
@@ -36,20 +36,19 @@ test("a member does not listen in the clear where other hosts reach it, and says
 
   const result = await place.run(["run", url, "--json", "--listen", "tcp://192.0.2.7:7000"]);
 
-  expect(errorOf(result)).toMatchObject({
-    code: "ERR_HOLDFAST_ADDRESS_INSECURE",
-    message: expect.stringContaining("write tls://192.0.2.7:7000"),
-  });
+  expect(result.code).toBe(2);
+  expect(result.stderr).toContain("ERR_HOLDFAST_ADDRESS_INSECURE");
+  expect(result.stderr).toContain("write tls://192.0.2.7:7000");
 });
 
-test.each(["tls://0.0.0.0:7000", "tcp://0.0.0.0:0", "tls://[::]:7000"])(
-  "%s is refused: others could not dial it",
-  async (listen) => {
-    const opening = openVolume(await place.volume("everywhere.hf"), { listen });
+test("an address that others could not dial is refused", async () => {
+  const url = await place.volume("everywhere.hf");
 
-    await expect(opening).rejects.toMatchObject({ code: "ERR_HOLDFAST_ADDRESS_INVALID" });
-  },
-);
+  for (const listen of ["tls://0.0.0.0:7000", "tcp://0.0.0.0:0", "tls://[::]:7000"])
+    await expect(openVolume(url, { listen })).rejects.toMatchObject({
+      code: "ERR_HOLDFAST_ADDRESS_INVALID",
+    });
+});
 
 async function serverOf(volume: Volume): Promise<string> {
   const { server, members } = await volume.status();

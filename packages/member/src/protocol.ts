@@ -286,7 +286,7 @@ export interface QuarantineStatus {
   /** 0 when unknown. */
   readonly pid: number;
   /** When it was given up, in milliseconds since 1970; 0 while it is a member. */
-  readonly sinceMs: number;
+  readonly sinceMs: bigint;
   /** How its end was confirmed: `farewell`, `process`, `agent`, `operator`; `none`: it was not. */
   readonly evidence: string;
   /** What the fence agent said last; empty if it was not asked. */
@@ -302,7 +302,7 @@ export const QuarantineStatus: MessageCodec<QuarantineStatus> = message("Quarant
   name: string(NAME_BYTES_MAX),
   hostName: string(64),
   pid: uint,
-  sinceMs: uint,
+  sinceMs: uint64,
   evidence: string(16),
   problem: string(255),
 });

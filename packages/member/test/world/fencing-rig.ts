@@ -48,7 +48,7 @@ export class TestAgent implements FenceAgent {
   fence(target: FenceTarget): ReturnType<FenceAgent["fence"]> {
     const answer = deferred<FenceAnswer>();
     this.asked.push(target);
-    this.#answers.push(answer.resolve);
+    this.#answers.push((said) => answer.resolve(said));
     const cancel = (): void => {
       this.cancelled.push(target.rid);
       answer.resolve({ rid: target.rid, isConfirmed: false, detail: "cancelled" });

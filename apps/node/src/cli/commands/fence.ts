@@ -31,10 +31,15 @@ const OPERATOR_LENGTH_MAX = 100;
 function list({ url, isJson }: FenceCommand, reach: ReachOptions): Promise<void> {
   return withAccess(url, reach, async (access) => {
     const status = await access.status();
-    const { quarantine, quarantinedBlocks, isQuarantineAlarming } = status;
+    const { quarantinedBlocks, isQuarantineAlarming } = status;
     await print(
       isJson,
-      { url, quarantinedBlocks: Number(quarantinedBlocks), isQuarantineAlarming, quarantine },
+      {
+        url,
+        quarantinedBlocks: Number(quarantinedBlocks),
+        isQuarantineAlarming,
+        quarantine: quarantineDocument(status),
+      },
       quarantineLines(status),
     );
   });
@@ -56,6 +61,11 @@ function fence(
   });
 }
 
+/** The owners of blocks in quarantine, with numbers as numbers. */
+export function quarantineDocument({ quarantine }: Pick<StatusReply, "quarantine">): readonly object[] {
+  return quarantine.map((owner) => ({ ...owner, sinceMs: Number(owner.sinceMs) }));
+}
+
 /** One line for each owner of blocks in quarantine. */
 export function quarantineLines(status: StatusReply): readonly string[] {
   const { quarantine, quarantinedBlocks, totalBlocks, isQuarantineAlarming } = status;
@@ -67,7 +77,7 @@ export function quarantineLines(status: StatusReply): readonly string[] {
 
 function ownerLine(owner: QuarantineStatus): string {
   const { rid, blocks, name, isMember, evidence, problem, sinceMs } = owner;
-  const since = sinceMs === 0 ? "" : `, gone since ${new Date(sinceMs).toISOString()}`;
+  const since = sinceMs === 0n ? "" : `, gone since ${new Date(Number(sinceMs)).toISOString()}`;
   const state = isMember
     ? "a member still"
     : evidence === "none"

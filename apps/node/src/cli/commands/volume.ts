@@ -1,12 +1,13 @@
 /*
  * Commands on the volume as a whole: mkfs, status, datasets.
  */
+import type { StatusReply } from "@holdfast/member";
 import { makeVolume } from "../../make-volume.ts";
 import { hex, print } from "../output.ts";
 import { startProgress } from "../progress.ts";
 import { type ReachOptions, withAccess } from "../reach.ts";
 import { formatSize } from "../size.ts";
-import { quarantineLines } from "./fence.ts";
+import { quarantineDocument, quarantineLines } from "./fence.ts";
 
 /** What `mkfs` is to make. */
 export interface MkfsCommand {
@@ -110,19 +111,13 @@ function sizeOf(blocks: bigint): string {
 }
 
 /** Counts as numbers; identities stay bigint and are printed as hexadecimal. */
-function numbers(status: {
-  readonly term: bigint;
-  readonly server: bigint;
-  readonly freeBlocks: bigint;
-  readonly quarantinedBlocks: bigint;
-  readonly totalBlocks: bigint;
-  readonly manifestVersion: bigint;
-}): object {
+function numbers(status: StatusReply): object {
   return {
     ...status,
     term: Number(status.term),
     freeBlocks: Number(status.freeBlocks),
     quarantinedBlocks: Number(status.quarantinedBlocks),
+    quarantine: quarantineDocument(status),
     totalBlocks: Number(status.totalBlocks),
     manifestVersion: Number(status.manifestVersion),
   };

@@ -33,7 +33,7 @@ export async function quarantineStatus(
         name,
         hostName: process.hostName,
         pid: process.pid,
-        sinceMs: Number(sinceMs),
+        sinceMs,
         evidence: evidence.kind,
         problem: problemOf(rid),
       };
