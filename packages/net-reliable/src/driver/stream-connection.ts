@@ -205,7 +205,7 @@ export class StreamConnection {
     const stream = this.#stream;
     if (stream.writeParts !== undefined) {
       const written = deferred<void>();
-      stream.writeParts([header, payload], written.resolve);
+      stream.writeParts([header, payload], () => written.resolve());
       return written.promise;
     }
     stream.write(header);

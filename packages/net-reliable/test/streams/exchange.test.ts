@@ -2,10 +2,10 @@
  * The machine of one exchange: any cutting of the bytes, any damage, any order that is not the one of the protocol.
  */
 import { crc32 } from "node:zlib";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { crc32c } from "@holdfast/wire-format";
 import { describe, expect, test } from "vitest";
-import { portableCrc32 } from "../../src/index.ts";
+import { StreamError, portableCrc32 } from "../../src/index.ts";
 import { Exchange } from "../../src/streams/exchange.ts";
 import { STOPPED } from "../../src/streams/incoming.ts";
 import {
@@ -130,8 +130,9 @@ describe("a direction", () => {
 
         // A changed length may also leave it waiting for bytes that never come.
         expect(error !== undefined || !side.exchange.incoming.isOver).toBe(true);
-        if (error !== undefined && !(error instanceof RangeError))
-          expect(error).toMatchObject({ code: "ERR_HOLDFAST_STREAM_BROKEN", category: "protocol" });
+        expect(error === undefined || error instanceof RangeError ? "protocol" : categoryOf(error)).toBe(
+          "protocol",
+        );
       }),
     );
   });
@@ -292,4 +293,8 @@ function forged(type: number, payloadBytes: number): Uint8Array {
   view.setUint8(0, type);
   view.setUint32(20, crc32c(frame.subarray(0, 20)), true);
   return frame;
+}
+
+function categoryOf(error: unknown): string {
+  return error instanceof StreamError ? error.category : String(error);
 }
