@@ -40,6 +40,7 @@ export class ClientDriver implements ClientSession {
   #refusedCount = 0;
   readonly #cut: CutCounts = cutCounts();
   #cutSilentCount = 0;
+  #greetingTimedOutCount = 0;
 
   constructor(options: ClientSessionOptions, ports: SessionPorts) {
     const { address, handle = refuseUnknown, limits, timing = DEFAULT_SESSION_TIMING } = options;
@@ -144,6 +145,7 @@ export class ClientDriver implements ClientSession {
       cutMalformedCount: Object.values(this.#cut).reduce((sum, count) => sum + count, 0),
       cut: { ...this.#cut },
       cutSilentCount: this.#cutSilentCount,
+      greetingTimedOutCount: this.#greetingTimedOutCount,
       droppedAnswersCount,
       malformedRequestsCount: malformedCount,
       waitingBytes,
@@ -169,6 +171,7 @@ export class ClientDriver implements ClientSession {
     const { clock, transport, log } = this.#ports;
     this.#cancelTimer();
     this.#cancelTimer = clock.at(clock.now() + this.#timing.greetingTimeoutMs, () => {
+      this.#greetingTimedOutCount += 1;
       log.debug({ event: "session.greeting-timed-out", address }, "server does not greet");
       this.#attempt += 1;
       if (this.#stream === undefined) this.#startLater();

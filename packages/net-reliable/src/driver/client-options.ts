@@ -65,6 +65,8 @@ export interface ClientSessionStats {
   /** The same, by reason. */
   readonly cut: Readonly<Record<CutReason, number>>;
   readonly cutSilentCount: number;
+  /** Servers that did not greet in time, or did not even answer in that time. */
+  readonly greetingTimedOutCount: number;
   /** Answers to the server that were replaced by `CALL_ANSWER_DROPPED`. */
   readonly droppedAnswersCount: number;
   /** Requests of the server that our handler could not decode. */

@@ -48,7 +48,9 @@ class ServerDriver implements ServerSessions {
   readonly #options: ServerSessionsOptions;
   readonly #timing: SessionTiming;
   readonly #ports: Required<SessionPorts>;
-  readonly #warnings: LogLimit;
+  /** Strangers cause the first kind; they must not drown the second. */
+  readonly #refusalWarnings: LogLimit;
+  readonly #memberWarnings: LogLimit;
   readonly #machine: ServerMachine;
   readonly #wires: Map<ServerConnection, Wire> = new Map();
   #dirty: Wire[] = [];
@@ -76,7 +78,8 @@ class ServerDriver implements ServerSessions {
     checkSessionTiming(timing, Number.POSITIVE_INFINITY);
     this.#timing = timing;
     this.#ports = withLog(ports);
-    this.#warnings = new LogLimit(ports.clock, this.#ports.log);
+    this.#refusalWarnings = new LogLimit(ports.clock, this.#ports.log);
+    this.#memberWarnings = new LogLimit(ports.clock, this.#ports.log);
     this.#machine = new ServerMachine(
       {
         identity: completeIdentity(options.identity),
@@ -222,7 +225,7 @@ class ServerDriver implements ServerSessions {
         err: error,
       };
       if (connection.rid === 0n) this.#ports.log.debug(facts, "stranger cut off");
-      else this.#warnings.warn(facts, "member cut off");
+      else this.#memberWarnings.warn(facts, "member cut off");
     }
     this.#drain(wire);
     this.#flush();
@@ -232,7 +235,7 @@ class ServerDriver implements ServerSessions {
     const refusal = refusalName(code);
     const key = refusal in REFUSAL ? refusal : "OTHER";
     this.#refused[key] = (this.#refused[key] ?? 0) + 1;
-    this.#warnings.warn({ event: "session.refused", rid, refusal }, "member refused");
+    this.#refusalWarnings.warn({ event: "session.refused", rid, refusal }, "member refused");
   }
 
   #lost(wire: Wire): void {

@@ -145,6 +145,7 @@ test("a server that accepts and never greets is left", async () => {
   await world.clock.advance(500);
 
   expect(client.log).toEqual(["met 1"]);
+  expect(client.session.stats().greetingTimedOutCount).toBe(1);
 });
 
 test("garbage from a server cuts it off and is counted", async () => {
