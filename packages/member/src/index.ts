@@ -4,7 +4,14 @@ export * from "./errors.ts";
 export * from "./formats.ts";
 export { CloseTimeoutError } from "./leaving.ts";
 export * from "./member.ts";
-export { FenceReply, FenceRequest, MemberStatus, QuarantineStatus, StatusReply, TuneRequest } from "./protocol.ts";
+export {
+  FenceReply,
+  FenceRequest,
+  MemberStatus,
+  QuarantineStatus,
+  StatusReply,
+  TuneRequest,
+} from "./protocol.ts";
 export { type CompactorLimits, DEFAULT_COMPACTOR_LIMITS } from "./server/compactor.ts";
 export * from "./server/fencing/owner-record.ts";
 export * from "./server/member-records.ts";

@@ -324,6 +324,15 @@ export class MemberParts {
       },
       region: this.#region,
       votes: () => this.#options.votes ?? this.#votes,
+      onHalted: (error) => this.#halted(error),
+    });
+  }
+
+  /** Who cannot be elected, and finds nobody who was, need not wait: opening fails with the reason. */
+  #halted(error: unknown): void {
+    const { clock, timing, link } = this;
+    clock.at(clock.now() + timing.recoveryMs, () => {
+      if (link.term === 0n && !link.isConnected && error instanceof Error) link.close(error);
     });
   }
 

@@ -22,6 +22,8 @@ export interface ReignOptions {
   readonly region: QuorumRegion;
   /** Voters that must agree before one campaigns; asked each time. */
   readonly votes: () => number;
+  /** This process takes part in no election any more. */
+  readonly onHalted: (error: unknown) => void;
 }
 
 /** Runs a voter and the servers it becomes. */
@@ -34,7 +36,7 @@ export class Reign {
 
   private constructor(options: ReignOptions) {
     this.#options = options;
-    const { server, region, votes } = options;
+    const { server, region, votes, onHalted } = options;
     const { device, clock, random, log, rid, listenAddress, timing, brokenRules } = server;
     this.#voter = startVoter(
       {
@@ -47,7 +49,10 @@ export class Reign {
         onElected: (leadership) => {
           this.#starting = this.#serve(leadership);
         },
-        onError: (error) => log.error({ event: "election.failed", err: error }, "an election failed"),
+        onError: (error) => {
+          log.error({ event: "election.failed", err: error }, "an election failed");
+          onHalted(error);
+        },
       },
       { device, clock, random, log },
     );
