@@ -3,7 +3,14 @@ import { ClosingLine } from "./closing-line.ts";
 
 export default defineConfig({
   test: {
-    projects: ["packages/*", "apps/*", "tooling/conformance", "tooling/simulator", "tooling/tidy"],
+    projects: [
+      "packages/*",
+      "apps/*",
+      "tooling/conformance",
+      "tooling/examples",
+      "tooling/simulator",
+      "tooling/tidy",
+    ],
     reporters: ["default", new ClosingLine()],
   },
 });

@@ -23,3 +23,23 @@ export const DEFAULT_QUORUM_TIMING: QuorumTiming = {
   flapHoldMaxMs: 300_000,
   deviceStallMs: 2000,
 };
+
+/**
+ * Checks that the times fit each other.
+ *
+ * @throws RangeError naming what does not hold.
+ */
+export function checkQuorumTiming(timing: QuorumTiming): void {
+  for (const [name, ms] of Object.entries(timing) as [keyof QuorumTiming, number][])
+    if (!Number.isFinite(ms) || ms < 0 || (ms === 0 && name !== "flapHoldMaxMs"))
+      throw new RangeError(`${name} is a number of milliseconds greater than 0, not ${ms}`);
+  const { heartbeatMs, electionTimeoutMs, backoffMinMs, backoffMaxMs, deviceStallMs } = timing;
+  if (electionTimeoutMs < 3 * heartbeatMs)
+    throw new RangeError(
+      `electionTimeoutMs is at least three heartbeats, ${3 * heartbeatMs}, not ${electionTimeoutMs}`,
+    );
+  if (backoffMaxMs < backoffMinMs)
+    throw new RangeError(`backoffMaxMs is at least backoffMinMs, ${backoffMinMs}, not ${backoffMaxMs}`);
+  if (deviceStallMs < heartbeatMs)
+    throw new RangeError(`deviceStallMs is at least a heartbeat, ${heartbeatMs}, not ${deviceStallMs}`);
+}

@@ -17,7 +17,8 @@ import {
   deferred,
 } from "@holdfast/environment";
 import { DeposedError, DeviceStalledError } from "../errors.ts";
-import { DEFAULT_QUORUM_TIMING, type QuorumTiming } from "../quorum-timing.ts";
+import { checkQuorumTiming, DEFAULT_QUORUM_TIMING, type QuorumTiming } from "../quorum-timing.ts";
+import { checkRecordFits } from "../record.ts";
 import { openElection } from "./election-device.ts";
 import type { Leadership } from "./leadership.ts";
 import { type Voter, startVoter } from "./voter.ts";
@@ -72,13 +73,16 @@ const WATCH_HEARTBEATS = 2;
  *
  * @throws CancelledError `ERR_HOLDFAST_CANCELLED`: `signal` was aborted first.
  * @throws ElectionDeviceError The device holds no election, or its renewal was interrupted.
+ * @throws TypeError, RangeError when the name or the times cannot be.
  * @throws CorruptionError, TermsExhaustedError, RecordWriteError: see the package's README.
  */
 export async function lead(options: LeadOptions): Promise<Leader> {
-  const region = await openElection(options.device);
   const { device, clock, random, log = SILENT_LOGGER, name = "leader", signal } = options;
   const { timing = DEFAULT_QUORUM_TIMING } = options;
   if (name === "") throw new TypeError("a leader has a name: an empty one means that it resigned");
+  checkRecordFits({ address: name, payload: new Uint8Array(0) });
+  checkQuorumTiming(timing);
+  const region = await openElection(device);
   const outcome = deferred<Leader>();
   let opening: Promise<Leader> | undefined;
   const cancel = (): void => outcome.reject(new CancelledError("the candidacy", { cause: signal?.reason }));

@@ -198,9 +198,20 @@ describe("a candidate that gives up", () => {
   });
 });
 
-test("a leader has a name", async () => {
-  const world = await newWorld();
-  await expect(during(world, lead({ ...world.ports(), name: "" }))).rejects.toBeInstanceOf(TypeError);
+test("a leader has a name that fits, and times that fit each other", async () => {
+  const ports = new World().ports();
+  const timing = DEFAULT_QUORUM_TIMING;
+
+  await expect(lead({ ...ports, name: "" })).rejects.toBeInstanceOf(TypeError);
+  await expect(lead({ ...ports, name: "x".repeat(255) })).rejects.toBeInstanceOf(RangeError);
+  for (const [wrong, message] of [
+    [{ heartbeatMs: 0 }, /heartbeatMs is a number of milliseconds greater than 0/],
+    [{ electionTimeoutMs: Number.NaN }, /electionTimeoutMs is a number/],
+    [{ electionTimeoutMs: 299 }, /at least three heartbeats, 300, not 299/],
+    [{ backoffMaxMs: 49 }, /backoffMaxMs is at least backoffMinMs/],
+    [{ deviceStallMs: 99 }, /deviceStallMs is at least a heartbeat/],
+  ] as const)
+    await expect(lead({ ...ports, timing: { ...timing, ...wrong } })).rejects.toThrow(message);
 });
 
 function codeOf(error: unknown): string {

@@ -63,6 +63,20 @@ function put(disk: CrashDevice, address: bigint, block: Uint8Array): void {
   disk.bytes.set(block, Number(blockOffset(address)));
 }
 
+/** What a process of the older generation writes to this block after the renewal. */
+function putLate(disk: CrashDevice, address: bigint): void {
+  const place = placeOf(REGION, address);
+  const { term } = place;
+  const late =
+    place.kind === "record"
+      ? sealRecord(
+          { term, seq: 99n, writer: 9n, address: "late", payload: new Uint8Array([66]) },
+          { fsid: FSID, block: address },
+        )
+      : sealMark(REGION, { address, writer: 9n, mark: { claim: 66n, isVoid: false } });
+  put(disk, address, late);
+}
+
 function elect(disk: CrashDevice, region: QuorumRegion): Promise<ElectionOutcome> {
   const brokenRules = new Set<string>();
   const fromTerm = firstTerm(region);
@@ -226,6 +240,24 @@ describe("two generations of one area", () => {
       expect(readSlot(next, block, at(old, block)).state).toBe("unreadable");
       expect(readSlot(REGION, block, at(renewed, block)).state).toBe("unreadable");
       expect(readSlot(next, block, at(renewed, block)).state).not.toBe("unreadable");
+    }
+  });
+
+  test("do not mix: a mark or record of the older one that lands late is damage in the newer one, never a state", async () => {
+    for (let target = REGION.slotsBlock; target < BigInt(BLOCKS); target += 1n) {
+      const disk = new CrashDevice(await usedUp({ term: 2n, seq: 2n }));
+      await renew(disk);
+      const served = await openElection(disk.open());
+      expect(await elect(disk, served)).toMatchObject({ type: "elected", term: 5n, adopted: { term: 4n } });
+
+      putLate(disk, target);
+
+      const outcome = await elect(disk, served);
+      expect(outcome).toMatchObject(
+        placeOf(served, target).term > 5n
+          ? { type: "failed", error: { code: "ERR_HOLDFAST_TERMS_EXHAUSTED" } }
+          : { type: "elected", term: 6n, adopted: { term: 4n, payload: STATE } },
+      );
     }
   });
 
