@@ -54,6 +54,8 @@ export interface SessionsSizes {
   /** Stretches of time in which processors are watched, and the length of each. */
   readonly windows: number;
   readonly windowMs: number;
+  /** Until a process has forgotten the work of its start. */
+  readonly settleMs: number;
   readonly volumeBytes: bigint;
 }
 
@@ -87,7 +89,7 @@ export const FULL_SIZES: Sizes = {
   locks: { cachedUses: 1_000_000, firstUses: 256, handovers: 200, volumeBytes: 256n * MIB },
   segments: { itemsPerSegment: 25_000, gets: 200_000 },
   failover: { runs: 30 },
-  sessions: { counts: [100, 1000], windows: 3, windowMs: 4000, volumeBytes: 160n * MIB },
+  sessions: { counts: [100, 1000], windows: 3, windowMs: 4000, settleMs: 1000, volumeBytes: 160n * MIB },
 };
 
 /** Enough to see a row move by half. */
@@ -99,5 +101,5 @@ export const QUICK_SIZES: Sizes = {
   locks: { cachedUses: 300_000, firstUses: 256, handovers: 50, volumeBytes: 256n * MIB },
   segments: { itemsPerSegment: 25_000, gets: 50_000 },
   failover: { runs: 3 },
-  sessions: { counts: [100, 1000], windows: 1, windowMs: 2000, volumeBytes: 160n * MIB },
+  sessions: { counts: [100, 1000], windows: 1, windowMs: 2000, settleMs: 1000, volumeBytes: 160n * MIB },
 };

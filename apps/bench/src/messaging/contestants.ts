@@ -1,23 +1,20 @@
-import { BARE_ECHO } from "./bare-echo.ts";
 import type { Contestant } from "./echo.ts";
-import { GRPC_ECHO } from "./grpc-echo.ts";
-import { SESSION_ECHO } from "./session-echo.ts";
-import { WS_ECHO } from "./ws-echo.ts";
 
 /** Names of the contestants, as the rows have them. */
 export type ContestantName = "session" | "bare echo" | "ws" | "grpc-js";
 
-/** Each contestant by its name. */
-export const CONTESTANTS: Readonly<Record<ContestantName, Contestant>> = {
-  session: SESSION_ECHO,
-  "bare echo": BARE_ECHO,
-  ws: WS_ECHO,
-  "grpc-js": GRPC_ECHO,
+/** Loads each contestant by its name: no process carries the code of another one. */
+const CONTESTANTS: Readonly<Record<ContestantName, () => Promise<Contestant>>> = {
+  session: async () => (await import("./session-echo.ts")).SESSION_ECHO,
+  "bare echo": async () => (await import("./bare-echo.ts")).BARE_ECHO,
+  ws: async () => (await import("./ws-echo.ts")).WS_ECHO,
+  "grpc-js": async () => (await import("./grpc-echo.ts")).GRPC_ECHO,
 };
 
 /** The contestant of that name. @throws Error when there is none. */
-export function contestantOf(name: string): Contestant {
+export async function contestantOf(name: string): Promise<Contestant> {
   const found = Object.entries(CONTESTANTS).find(([known]) => known === name);
   if (found === undefined) throw new Error(`there is no contestant "${name}"`);
-  return found[1];
+  const [, load] = found;
+  return await load();
 }

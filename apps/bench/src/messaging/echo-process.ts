@@ -6,7 +6,7 @@ import { bodiesOf } from "./bodies.ts";
 import { contestantOf } from "./contestants.ts";
 
 const [name = "", bodyName, path] = process.argv.slice(2);
-const contestant = contestantOf(name);
+const contestant = await contestantOf(name);
 const { answer } = bodiesOf(bodyName === "msgpack" ? "msgpack" : "raw", contestant.isCopying);
 say(await contestant.serve(path === undefined ? { kind: "tcp" } : { kind: "unix", path }, answer));
 await parentGone();

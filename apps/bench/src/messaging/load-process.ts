@@ -10,7 +10,7 @@ import { contestantOf } from "./contestants.ts";
 import { requestsPerSecond, roundTripUs } from "./load.ts";
 
 const [name = "", bodyName, address = ""] = process.argv.slice(2);
-const contestant = contestantOf(name);
+const contestant = await contestantOf(name);
 const bodies = bodiesOf(bodyName === "msgpack" ? "msgpack" : "raw", contestant.isCopying);
 const client = await contestant.connect(address);
 process.on("message", (line) => {

@@ -50,7 +50,7 @@ async function connect(address: string): Promise<EchoClient> {
   const session = startClientSession(
     {
       identity: IDENTITY,
-      rid: 1n,
+      rid: nodeRandom.u64(),
       isVoter: false,
       timing: DEFAULT_SESSION_TIMING,
       findServer: () => Promise.resolve(address),
