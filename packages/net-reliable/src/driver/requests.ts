@@ -11,13 +11,11 @@ export type TrySubmit = (command: number, body: Uint8Array, done: Done) => Cance
 /** Requests of one session as promises; those for which there is no room wait, in their order. */
 export class Requests {
   readonly #submit: TrySubmit;
-  readonly #waitingMax: number;
   /** Each tries to go, and tells whether it could. */
   readonly #waiting: Set<() => boolean> = new Set();
 
-  constructor(submit: TrySubmit, waitingMax: number = WAITING_REQUESTS_MAX) {
+  constructor(submit: TrySubmit) {
     this.#submit = submit;
-    this.#waitingMax = waitingMax;
   }
 
   /** Requests that wait for room. */
@@ -53,7 +51,7 @@ export class Requests {
     };
     // Whoever comes while others wait goes behind them.
     if (this.#waiting.size > 0 || !go()) {
-      if (this.#waiting.size >= this.#waitingMax) {
+      if (this.#waiting.size >= WAITING_REQUESTS_MAX) {
         finish(CALL_OVERLOADED, new Uint8Array(0));
         return answer.promise;
       }

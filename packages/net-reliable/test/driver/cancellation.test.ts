@@ -3,7 +3,7 @@
  */
 import { deferred } from "@holdfast/environment";
 import { expect, test } from "vitest";
-import { CALL_ABORTED, RequestError } from "../../src/index.ts";
+import { CALL_ABORTED, CALL_OVERLOADED, RequestError, WAITING_REQUESTS_MAX } from "../../src/index.ts";
 import { type TestClient, World, bytesOf, text } from "./rig.ts";
 
 /** Asks, and keeps how it ended. */
@@ -163,6 +163,20 @@ test("requests beyond the limit wait for their turn, in their order, and one of 
   ]);
   expect(server.asked).toEqual(["5/1 a", "5/1 b", "5/1 c", "5/1 e"]);
   expect(client.session.stats().waitingCount).toBe(0);
+});
+
+test("one waiting request too many is refused, and may be asked again", async () => {
+  const world = new World();
+  const client = world.client(5n, { requestsInFlightMax: 1 });
+  const asked = Array.from({ length: 1 + WAITING_REQUESTS_MAX }, () =>
+    client.session.request(1, bytesOf("")),
+  );
+  const refused = client.session.request(1, bytesOf("")).catch((error: unknown) => error);
+
+  expect(await refused).toMatchObject({ category: "retry", facts: { error: CALL_OVERLOADED } });
+  client.session.close();
+  const outcomes = await Promise.allSettled(asked);
+  expect(outcomes.every(({ status }) => status === "rejected")).toBe(true);
 });
 
 test("a request that comes while others wait does not overtake them, though it would fit", async () => {
