@@ -19,6 +19,7 @@ import {
   quarantineValue,
   quarantineWith,
   quarantineWithout,
+  SERVER_GRANT_BLOCKS_MAX,
 } from "@holdfast/alloc-extent";
 import { BTree, NodeCache, type TreeSnapshot } from "@holdfast/btree";
 import { Manifest } from "@holdfast/compaction";
@@ -381,7 +382,8 @@ export class VolumeTrees {
     const grants = this.#metadata.grants().length;
     if (this.#metadata.availableBlocks - this.#dirtyNodes < lowBlocks && grants < METADATA_GRANTS_MAX) {
       // Later grants are larger, so that the list in the record never fills up.
-      const extent = await this.free.allocate(grantBlocks << Math.floor(grants / 8));
+      const wanted = Math.min(grantBlocks << Math.floor(grants / 8), SERVER_GRANT_BLOCKS_MAX);
+      const extent = await this.free.allocate(wanted);
       if (extent !== undefined) this.#metadata.addGrant(extent);
     }
     const needed = this.#dirtyNodes;

@@ -12,7 +12,7 @@ const OWNER: OwnerRecord = {
 
 test("an owner comes back from a record as it was, and fits an entry of a tree", () => {
   expect(OwnerRecord.decode(OwnerRecord.encode(OWNER))).toEqual(OWNER);
-  expect(OwnerRecord.sizeBytes).toBe(663);
+  expect(OwnerRecord.sizeBytes).toBe(659);
   expect(OwnerRecord.sizeBytes).toBeLessThanOrEqual(1024);
 });
 
