@@ -5,7 +5,7 @@
  * cached locks only while its lease runs, and no server breaks a silent member's locks before that lease is over.
  */
 import { checkSessionTiming, DEFAULT_SESSION_TIMING, type SessionTiming } from "@holdfast/net-reliable";
-import { DEFAULT_QUORUM_TIMING, type QuorumTiming } from "@holdfast/quorum";
+import { checkQuorumTiming, DEFAULT_QUORUM_TIMING, type QuorumTiming } from "@holdfast/quorum";
 
 /** Times of a member, in milliseconds. */
 export interface MemberTiming {
@@ -48,6 +48,7 @@ const CLOCK_RATE_MARGIN = 1.01;
  */
 export function checkTiming(timing: MemberTiming): void {
   const { session, quorum, recoveryMs, memberTimeoutMs, leaseMs } = timing;
+  checkQuorumTiming(quorum);
   checkSessionTiming(session, quorum.electionTimeoutMs + recoveryMs);
   const breakMs = Math.min(recoveryMs, memberTimeoutMs);
   if (leaseMs * CLOCK_RATE_MARGIN >= breakMs)
