@@ -191,7 +191,8 @@ export function readHeader(header: Uint8Array): StreamHeader {
   const layout = StreamFrameLayout.decode(header);
   if (layout.checksum !== crc32c(header, 0, CHECKED_BYTES))
     throw broken("a frame's header does not match its checksum");
-  const { type, payloadBytes, position, payloadChecksum } = layout;
+  const { type, reserved, payloadBytes, position, payloadChecksum } = layout;
+  if (reserved.some((byte) => byte !== 0)) throw broken("a frame's reserved bytes are not zero");
   const limits = PAYLOAD_BYTES.get(type);
   if (limits === undefined) throw broken(`a frame has the unknown type ${type}`);
   if (payloadBytes < limits.least || payloadBytes > limits.most)
