@@ -278,6 +278,27 @@ test("a session is forgotten after its member's farewell, and that of a stranger
   expect(await (await stage.peer(6n)).ask(Command.status)).toBe(0);
 });
 
+test("F4: a report of locks that is being confirmed while its member leaves brings no lock back", async () => {
+  const stage = await Stage.make();
+  const before = await ServerRig.start(stage.world, OWN);
+  await before.join(11n);
+  await stage.serve(2n);
+  const [leaver, other] = [await stage.peer(11n), await stage.peer(5n)];
+  await other.ask(Command.join, JOIN);
+  const range = rangeOf(3);
+  const locks = [{ ...range, mode: "write" as const, writeSeq: 1n << 40n }];
+
+  // Both are on their way before either is answered; and a part of the report comes behind the farewell.
+  const reports = [leaver.ask(Command.reclaim, ReclaimRequest.encode({ locks, isLast: false }))];
+  const farewell = leaver.session.farewell(FAREWELL);
+  reports.push(leaver.ask(Command.reclaim, ReclaimRequest.encode({ locks: [], isLast: true })));
+
+  expect(await Promise.all(reports)).toEqual([0, Refusal.evicted]);
+  await expect(farewell).resolves.toBeUndefined();
+  const request = LockRequest.encode({ ...range, mode: "write", held: "null" });
+  expect(await other.ask(Command.lock, request)).toBe(0);
+});
+
 test("a device that fails under a request ends the reign: nobody is told a lie, and the next server is asked", async () => {
   const stage = await Stage.make();
   const before = await ServerRig.start(stage.world, OWN);

@@ -6,7 +6,6 @@ export const FILE_LINES_MAX = 400;
 /** Files that were longer when the rule came, with the lines they may have: a list that only shrinks. */
 export const LONGER_FILES: ReadonlyMap<string, number> = new Map([
   ["packages/lock-client/src/lock-client.ts", 435],
-  ["packages/member/src/server/server-role.ts", 435],
   ["packages/member/test/locks/lock-world.ts", 405],
 ]);
 
