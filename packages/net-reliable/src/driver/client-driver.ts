@@ -208,9 +208,12 @@ export class ClientDriver implements ClientSession {
 
   #received(stream: ByteStream, bytes: Uint8Array): void {
     if (this.#stream !== stream) return;
+    // What this brings leaves at its end, without a microtask.
+    this.#isFlushDue = true;
     try {
       this.#machine.receive(bytes, this.#ports.clock.now());
     } catch (error) {
+      this.#isFlushDue = false;
       this.#hangUp(stream);
       if (!isPeersFault(error)) throw error;
       const reason = cutReason(error);

@@ -209,12 +209,17 @@ class ServerDriver implements ServerSessions {
   #received(wire: Wire, bytes: Uint8Array): void {
     const { connection, stream } = wire;
     if (this.#isClosed) return;
+    // What this brings leaves at its end, without a microtask.
+    this.#isFlushDue = true;
     try {
       connection.receive(bytes, this.#ports.clock.now());
     } catch (error) {
       stream.destroy();
       this.#lost(wire);
-      if (!isPeersFault(error)) throw error;
+      if (!isPeersFault(error)) {
+        this.#flush();
+        throw error;
+      }
       const reason = cutReason(error);
       this.#cut[reason] += 1;
       const facts = {
