@@ -36,6 +36,8 @@ export type CampaignEvent =
   | { readonly type: "over"; readonly term: bigint; readonly random: number }
   /** All hints that could be read, those of this voter included. */
   | { readonly type: "hints"; readonly hints: readonly Hint[]; readonly random: number }
+  /** A reading of the term slots has found that terms up to this one are touched. */
+  | { readonly type: "surveyed"; readonly term: bigint }
   /** The device did not let the hints be read. */
   | { readonly type: "hints-unreadable" }
   /** This member began, or ceased, to be the server. */
@@ -70,6 +72,7 @@ export class Campaign {
   #overTerm = 0n;
   /** Highest term known to be touched. */
   #touchedTerm: bigint;
+  #isSurveyed = false;
   #heardAt: number = Number.NEGATIVE_INFINITY;
   #silentSince: number;
   #firstReadAt: number | undefined;
@@ -119,6 +122,10 @@ export class Campaign {
         return [];
       case "over":
         return this.#giveUpServer(event, now);
+      case "surveyed":
+        this.#isSurveyed = true;
+        if (event.term > this.#touchedTerm) this.#touchedTerm = event.term;
+        return [];
       case "serving":
         return this.#serve(event.isServing, now);
       case "attempt-ended":
@@ -229,8 +236,9 @@ export class Campaign {
     if (missing < this.#config.votes() || missing <= others.reaching) return [];
     this.#role = "candidate";
     const fromTerm = this.#touchedTerm;
-    // Who knows of no server yet cannot tell old terms from a rival's.
-    return [{ type: "attempt", fromTerm, yieldAbove: this.#servedTerm === 0n ? undefined : fromTerm }];
+    // Who knows of no term yet cannot tell old ones from a rival's.
+    const knowsTerms = this.#isSurveyed || this.#servedTerm > 0n;
+    return [{ type: "attempt", fromTerm, yieldAbove: knowsTerms ? fromTerm : undefined }];
   }
 
   /** When a reading may decide to campaign against a server that has fallen silent. */

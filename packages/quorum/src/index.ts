@@ -6,7 +6,7 @@ export { type IoPorts, type QuorumPorts, driveToOutcome } from "./driver/block-i
 export * from "./driver/election-device.ts";
 export * from "./driver/lead.ts";
 export { startLeadership } from "./driver/leadership.ts";
-export * from "./driver/newest-record.ts";
+export { readNewestRecord } from "./driver/newest-record.ts";
 export * from "./driver/renew-quorum.ts";
 export * from "./driver/term-status.ts";
 export * from "./driver/voter.ts";

@@ -115,6 +115,15 @@ describe("a campaign begins", () => {
     );
   });
 
+  test("at the term that a survey found: a newcomer yields to a rival that is past it", () => {
+    const campaign = newCampaign(1);
+    campaign.handle({ type: "surveyed", term: 12n }, 10);
+
+    expect(live(campaign, 0, 600)).toContainEqual(
+      expect.objectContaining({ effect: { type: "attempt", fromTerm: 12n, yieldAbove: 12n } }),
+    );
+  });
+
   test("when as many fresh voters as are needed miss the server too", () => {
     const others = (now: number): Hint[] => [hintOf(2n, beat(now))];
 

@@ -1,5 +1,5 @@
 /*
- * Every write of an election and of the commits behind it, with every fate that a crash, a lying disk or rot can give it.
+ * Every write of a take-over, of the commits behind it and of a leaving, with every fate that a crash, a lying disk or rot can give it.
  */
 import { describe, expect, test } from "vitest";
 import { type WriteBlock, lastTerm, placeOf } from "../src/index.ts";
@@ -9,7 +9,8 @@ import { type Fate, type Reign, serve } from "./serving.ts";
 const TERMS = 7;
 const SECTOR_BYTES = 512;
 const BLOCK_BYTES = 4096;
-const VICTIM = { rid: 2n, commits: [21, 22, 23] };
+/** Takes over, commits twice, and leaves with a last record. */
+const VICTIM = { rid: 2n, commits: [21, 22, 23], resigns: true };
 /** X and Y, and two copies of each record. */
 const VICTIM_WRITES = 2 + 2 * VICTIM.commits.length;
 const WRITE_NAMES = [

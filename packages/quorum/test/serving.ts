@@ -31,6 +31,8 @@ export interface Reign {
 export interface ServingPlan {
   readonly rid: bigint;
   readonly commits: readonly number[];
+  /** True: it resigns with the last of them. */
+  readonly resigns?: boolean;
   /** Called before a commit, with the number of those behind it. */
   readonly between?: (done: number) => void;
 }
@@ -62,7 +64,8 @@ export function serve(
   for (const [index, entry] of plan.commits.entries()) {
     plan.between?.(index);
     log = [...log, entry];
-    const event = { type: "commit", payload: Uint8Array.from(log), address: "a" } as const;
+    const address = plan.resigns === true && index === plan.commits.length - 1 ? "" : "a";
+    const event = { type: "commit", payload: Uint8Array.from(log), address } as const;
     const ended = run<CommitOutcome>(commit, commit.handle(event));
     reign = { ...reign, commit: ended };
     if (ended?.type !== "committed") return reign;

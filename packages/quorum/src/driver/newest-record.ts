@@ -38,7 +38,8 @@ export async function readNewestRecord(
   return undefined;
 }
 
-async function findTopTerm(
+/** The highest touched term at the time of the call, or later; undefined: nothing can be read. */
+export async function findTopTerm(
   start: { readonly region: QuorumRegion; readonly nextId: NextId; readonly from: bigint },
   ports: IoPorts,
 ): Promise<bigint | undefined> {

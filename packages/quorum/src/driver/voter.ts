@@ -4,6 +4,7 @@
  * Elections and hints are independent of sessions and of the server: nothing here waits for either.
  */
 import { BLOCK_BYTES, type BrokenRules, type Cancel, DeviceError, blockOffset } from "@holdfast/environment";
+import { countIds } from "../block-reading.ts";
 import { Campaign, type CampaignEffect, type CampaignEvent } from "../campaign.ts";
 import type { QuorumTiming } from "../quorum-timing.ts";
 import { Election, type ElectionOutcome } from "../election.ts";
@@ -13,6 +14,7 @@ import { firstTerm, lastTerm, type QuorumRegion } from "../region.ts";
 import { type QuorumPorts, driveToOutcome } from "./block-io.ts";
 import { type TermUsage, termUsage } from "../term-usage.ts";
 import { type Leadership, startLeadership } from "./leadership.ts";
+import { findTopTerm } from "./newest-record.ts";
 import { unlessStalled } from "./stall.ts";
 
 /** Settings of a voter. */
@@ -89,6 +91,7 @@ class VoterDriver implements Voter {
     const terms = { first: firstTerm(region), last: lastTerm(region) };
     this.#campaign = new Campaign({ rid, votes, timing, terms, hearsByHints }, ports.clock.now());
     this.#arm();
+    this.#run(this.#survey());
   }
 
   heard(term: bigint): void {
@@ -206,6 +209,14 @@ class VoterDriver implements Voter {
       if (hint !== undefined) hints.push(hint);
     }
     this.#post({ type: "hints", hints, random: this.#drawRandom() });
+  }
+
+  /** So that a candidate of voters that start together knows its rival's term from an old one, and yields. */
+  async #survey(): Promise<void> {
+    const { region } = this.#options;
+    const start = { region, nextId: countIds(), from: firstTerm(region) };
+    const term = await findTopTerm(start, this.#ports);
+    if (term !== undefined) this.#post({ type: "surveyed", term });
   }
 
   async #attempt({ fromTerm, yieldAbove }: Extract<CampaignEffect, { type: "attempt" }>): Promise<void> {

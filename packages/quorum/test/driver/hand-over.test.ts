@@ -123,6 +123,17 @@ describe.each([
   });
 });
 
+test("of voters that start together one wins one term, however often they start anew", async () => {
+  const world = new World();
+  for (let round = 1n; round <= 10n; round += 1n) {
+    const members = [4n, 2n, 9n, 7n].map((rid) => join(world, round * 100n + rid));
+    await world.pass(600);
+
+    expect(members.flatMap(({ won }) => won.map(({ term }) => term))).toEqual([1n + round]);
+    for (const member of members) await kill(world, member);
+  }
+});
+
 test("knowing that the server is gone does not stand in for the votes", async () => {
   const cluster = new Cluster([1n, 2n]);
   await cluster.serve(3000);

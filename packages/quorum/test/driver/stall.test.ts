@@ -147,6 +147,8 @@ describe("a voter whose device stands still", () => {
   test("does not queue requests: one hint, one reading (Q20)", async () => {
     const world = new World();
     newVoter(world);
+    await world.pass(50);
+    [world.readsCount, world.writesCount] = [0, 0];
     world.isStalled = true;
 
     await world.pass(60_000);
@@ -157,6 +159,7 @@ describe("a voter whose device stands still", () => {
   test("can be stopped all the same, in bounded time, and says so", async () => {
     const world = new World();
     const { voter, errors } = newVoter(world);
+    await world.pass(50);
     world.isStalled = true;
     await world.pass(1000);
     const stop = watch(voter.stop());
