@@ -3,10 +3,13 @@
  */
 import { readFileSync } from "node:fs";
 import {
+  Evidence,
   layoutFor,
   MemberRecord,
   StoredExtent,
   OrphanedGrant,
+  OwnerRecord,
+  ProcessRecord,
   SuperBlock,
   VolumeState,
 } from "@holdfast/member";
@@ -16,12 +19,18 @@ import { REPOSITORY_ROOT } from "../src/index.ts";
 const page = readFileSync(new URL("docs/formats/volume.md", REPOSITORY_ROOT), "utf8");
 
 describe("docs/formats/volume.md", () => {
-  test.each([SuperBlock, VolumeState, MemberRecord, StoredExtent, OrphanedGrant])(
-    "shows the layout of $name as it is declared",
-    ({ name, table }) => {
-      expect(tableOf(name)).toBe(table);
-    },
-  );
+  test.each([
+    SuperBlock,
+    VolumeState,
+    MemberRecord,
+    OwnerRecord,
+    ProcessRecord,
+    Evidence,
+    StoredExtent,
+    OrphanedGrant,
+  ])("shows the layout of $name as it is declared", ({ name, table }) => {
+    expect(tableOf(name)).toBe(table);
+  });
 
   test("shows where extents begin on volumes of some sizes", () => {
     const rows = [...page.matchAll(/^\| (\d+) ([MG])iB \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$/gm)];
