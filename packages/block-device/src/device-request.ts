@@ -52,7 +52,8 @@ export function checkRequest(
   const request = { verb, offsetBytes, lengthBytes };
   if (isClosed) throw requestError("ERR_HOLDFAST_DEVICE_CLOSED", target.url, request, "the device is closed");
   const sector = target.sectorBytes;
-  const isInside = offsetBytes >= 0n && offsetBytes + BigInt(lengthBytes) <= target.sizeBytes;
+  const isInside =
+    offsetBytes >= 0n && lengthBytes >= 0 && offsetBytes + BigInt(lengthBytes) <= target.sizeBytes;
   if (!isInside || lengthBytes % sector !== 0 || Number(offsetBytes) % sector !== 0) {
     const reason = `requests are whole sectors of ${sector} bytes inside ${target.sizeBytes}`;
     throw requestError("ERR_HOLDFAST_DEVICE_RANGE", target.url, request, reason);

@@ -155,12 +155,18 @@ export class Connection {
     return found;
   }
 
-  /** Lets go of reads and flushes: their late answers are dropped. Gives those that it let go. */
+  /**
+   * Lets go of the pieces that are not wanted: their late answers are dropped. A write stays as long as the socket, or a
+   * flush, still needs it.
+   *
+   * @returns those that it let go.
+   */
   forget(isWanted: (piece: Piece) => boolean): readonly Piece[] {
     const forgotten: Piece[] = [];
+    const { sentBytes } = this.#sender;
     for (const entry of this.#inFlight.targets()) {
       const { piece } = entry;
-      if (piece === undefined || piece.isChange || isWanted(piece)) continue;
+      if (piece === undefined || entry.payloadEnd > sentBytes || isWanted(piece)) continue;
       forgotten.push(piece);
       entry.piece = undefined;
       entry.memory = undefined;
@@ -180,8 +186,7 @@ export class Connection {
       { flags: 0, command: COMMAND.disconnect, sequence: 0, slot: 0, offsetBytes: 0, lengthBytes: 0 },
       undefined,
     );
-    // What is corked goes first: the end of a stream is queued behind it.
-    this.#stream.end();
+    this.#sender.end();
   }
 
   #put(entry: Entry, command: number, flags: number, payload: Uint8Array | undefined): void {
@@ -194,7 +199,8 @@ export class Connection {
 
   #answered(slot: number, errno: number, said: string): void {
     const entry = this.#inFlight.at(slot);
-    if (entry === undefined) return;
+    // An answer before this one may have ended the connection.
+    if (entry === undefined || this.#end !== undefined) return;
     // Its memory goes back to the caller, so the socket must be done with it.
     if (entry.payloadEnd > this.#sender.sentBytes) {
       if (entry.early !== undefined) throw new NbdProtocolError("it answers a write twice");

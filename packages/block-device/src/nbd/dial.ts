@@ -122,6 +122,8 @@ class Dial {
     this.#unlisten(socket);
     socket.removeAllListeners("data");
     const secured = connectTls({ ...this.#settings.tls, socket });
+    // What befalls the socket is what befalls TLS over it.
+    socket.on("error", (error) => secured.destroy(error));
     this.#stream = secured;
     this.#listen(secured);
     secured.once("secureConnect", () => {

@@ -111,15 +111,13 @@ export class Lane {
 
   async #redial(): Promise<void> {
     this.#isDialling = true;
-    const attempts = this.#failuresCount + 1;
+    const attempts = this.#failuresCount;
     try {
       const connection = await this.#ports.dial(this.#ending.signal);
       if (this.#ending.signal.aborted) return connection.cut(new NbdProtocolError("the device was closed"));
+      const facts = { event: "nbd.reconnected", url: this.#ports.url, attempts };
+      if (attempts > 0) this.#ports.log.info(facts, "the server is back");
       this.adopt(connection);
-      this.#ports.log.info(
-        { event: "nbd.reconnected", url: this.#ports.url, attempts },
-        "the server is back",
-      );
     } catch (error) {
       this.#failuresCount += 1;
       this.#lastFailure = error instanceof Error ? error : new Error(String(error));
@@ -132,7 +130,6 @@ export class Lane {
 
   #answered(connection: Connection, piece: Piece, errno: number, said: string): void {
     if (errno === ESHUTDOWN) {
-      this.#failuresCount += 1;
       this.#retire(connection, new NbdProtocolError("the server is shutting down"));
       this.#ports.again([piece]);
     } else {
@@ -144,17 +141,21 @@ export class Lane {
 
   #retire(connection: Connection, cause: Error): void {
     if (connection !== this.#active) return;
-    this.#active = undefined;
-    this.#lastFailure = cause;
-    this.#ports.log.warn(
-      { event: "nbd.connection-lost", url: this.#ports.url, err: cause },
-      "connection retired",
-    );
+    this.#lose(cause);
     this.#retired.add(connection);
-    const reads = connection.forget(() => false);
+    const reads = connection.forget(({ isChange }) => isChange);
     this.#cutIfDone(connection);
     this.#ports.again(reads);
     this.start();
+  }
+
+  /** There is no active connection any more: a failure until an answer comes, since a server may take connections only to end them. */
+  #lose(cause: Error): void {
+    this.#active = undefined;
+    this.#lastFailure = cause;
+    this.#failuresCount += 1;
+    const facts = { event: "nbd.connection-lost", url: this.#ports.url, err: cause };
+    if (!this.#ending.signal.aborted) this.#ports.log.warn(facts, "a connection to the server was lost");
   }
 
   #cutIfDone(connection: Connection): void {
@@ -162,32 +163,23 @@ export class Lane {
   }
 
   #giveUp(connection: Connection, nowMs: number): void {
-    const expired = connection.pieces().filter(({ deadlineMs }) => deadlineMs <= nowMs);
-    if (expired.length === 0) return;
+    const isLate = ({ deadlineMs }: Piece): boolean => deadlineMs <= nowMs;
+    if (!connection.pieces().some(isLate)) return;
     const cause = this.#lastFailure ?? new NbdProtocolError("the server did not answer in time");
-    // Its bytes may be half way out: only without the connection they are the caller's again.
-    if (expired.some(({ isChange }) => isChange)) connection.cut(cause);
-    else
-      this.#ports.failed(
-        connection.forget(({ deadlineMs }) => deadlineMs > nowMs),
-        cause,
-      );
+    this.#ports.failed(
+      connection.forget((piece) => !isLate(piece)),
+      cause,
+    );
+    // Bytes that are half way out are the caller's again only without the connection.
+    if (connection.pieces().some(isLate)) connection.cut(cause);
+    else if (this.#retired.has(connection)) this.#cutIfDone(connection);
   }
 
   #ended(connection: Connection, { cause, isByServer, unanswered }: ConnectionEnd): void {
     this.#retired.delete(connection);
-    const isClosing = this.#ending.signal.aborted;
-    if (connection === this.#active) {
-      this.#active = undefined;
-      this.#lastFailure = cause;
-      if (!isClosing)
-        this.#ports.log.warn(
-          { event: "nbd.connection-lost", url: this.#ports.url, err: cause },
-          "connection lost",
-        );
-    }
+    if (connection === this.#active) this.#lose(cause);
     this.#left?.();
-    if (isClosing) return this.#ports.failed(unanswered, cause);
+    if (this.#ending.signal.aborted) return this.#ports.failed(unanswered, cause);
     const isLost = (piece: Piece): boolean => piece.isChange && !isByServer;
     this.#ports.failed(unanswered.filter(isLost), cause);
     this.#ports.again(unanswered.filter((piece) => !isLost(piece)));

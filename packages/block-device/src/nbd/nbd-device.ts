@@ -19,7 +19,7 @@ import { PieceQueue } from "./piece-queue.ts";
 export interface NbdLimits {
   /** A connection that leaves a request unanswered for so long is replaced. Default 10 s. */
   readonly requestTimeoutMs?: number;
-  /** A request fails after so long, connected or not. Default 30 s. */
+  /** A request that was sent fails after so long, one in line when nothing was answered for so long. Default 30 s. */
   readonly giveUpMs?: number;
   /** Connecting and the handshake may take so long. Default 5 s. */
   readonly connectTimeoutMs?: number;
@@ -47,6 +47,8 @@ export interface NbdDeviceFacts {
 /** Pieces that may wait for a connection; more are refused. */
 export const PIECES_WAITING_MAX = 65_536;
 
+/** Longest range to trim or zero in one request: a server must be done with it in time. */
+const RANGE_BYTES_MAX: number = 128 * 1024 * 1024;
 /** How long closing waits for requests in flight, in milliseconds. */
 const CLOSE_LIMIT_MS = 5000;
 /** Longest time between looks at the deadlines, in milliseconds. */
@@ -73,6 +75,9 @@ export class NbdDevice implements OpenedBlockDevice {
   readonly #lanes: readonly Lane[];
   readonly #queue: PieceQueue = new PieceQueue();
   #unsettledCount = 0;
+  /** True if anything was answered since the last look at the deadlines. */
+  #hasAnswered = false;
+  #lastAnswerMs = Number.NEGATIVE_INFINITY;
   #sweepTimer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
   #isQuiet: (() => void) | undefined;
@@ -152,12 +157,17 @@ export class NbdDevice implements OpenedBlockDevice {
       const isNothing = verb === "flush" ? !this.#facts.canFlush || this.isReadOnly : lengthBytes === 0;
       if (isNothing || (verb === "trim" && !this.#facts.canTrim)) return resolve();
       const settle = settleAfter(
-        Math.max(1, Math.ceil(lengthBytes / this.#facts.pieceBytesMax)),
+        Math.max(1, Math.ceil(lengthBytes / this.#pieceBytesMax(verb))),
         resolve,
         reject,
       );
       this.#split({ verb, offsetBytes: Number(offsetBytes), lengthBytes, memory, settle });
     });
+  }
+
+  /** Ranges that carry no bytes may be longer. */
+  #pieceBytesMax(verb: Verb): number {
+    return verb === "trim" || verb === "zeroing" ? RANGE_BYTES_MAX : this.#facts.pieceBytesMax;
   }
 
   #split(request: {
@@ -168,7 +178,8 @@ export class NbdDevice implements OpenedBlockDevice {
     readonly settle: (error: DeviceError | undefined) => void;
   }): void {
     const { verb, offsetBytes, lengthBytes, memory, settle } = request;
-    const { pieceBytesMax, giveUpMs } = this.#facts;
+    const pieceBytesMax = this.#pieceBytesMax(verb);
+    const { giveUpMs } = this.#facts;
     const deadlineMs = performance.now() + giveUpMs;
     const isDurable = verb === "write" || verb === "zeroing";
     let start = 0;
@@ -195,7 +206,14 @@ export class NbdDevice implements OpenedBlockDevice {
     this.#armSweep();
     const connection = this.#queue.length === 0 ? this.#freeConnection(piece.lengthBytes) : undefined;
     if (connection === undefined) this.#queue.push(piece);
-    else connection.send(piece, performance.now());
+    else this.#send(piece, connection);
+  }
+
+  #send(piece: Piece, connection: Connection): void {
+    const nowMs = performance.now();
+    if (!piece.isSent) piece.deadlineMs = nowMs + this.#facts.giveUpMs;
+    piece.isSent = true;
+    connection.send(piece, nowMs);
   }
 
   /** The connection with the fewest requests among those with room. */
@@ -213,11 +231,12 @@ export class NbdDevice implements OpenedBlockDevice {
       const connection = this.#freeConnection(piece.lengthBytes);
       if (connection === undefined) return;
       this.#queue.drop();
-      connection.send(piece, performance.now());
+      this.#send(piece, connection);
     }
   }
 
   #answered(piece: Piece, errno: number, said: string): void {
+    this.#hasAnswered = true;
     if (errno === 0) this.#settle(piece, undefined);
     else this.#fail(piece, new NbdServerError(errno, said));
     if (this.#queue.length > 0) this.#pump();
@@ -256,7 +275,10 @@ export class NbdDevice implements OpenedBlockDevice {
     for (const lane of this.#lanes) lane.sweep(nowMs, this.#facts.requestTimeoutMs);
     const { lastFailure } = this.#lanes[0] ?? {};
     const why = lastFailure === undefined ? "" : `: ${lastFailure.message}`;
-    for (const piece of this.#queue.removeUnless(({ deadlineMs }) => deadlineMs > nowMs)) {
+    if (this.#hasAnswered) this.#lastAnswerMs = nowMs;
+    this.#hasAnswered = false;
+    const isStuck = this.#lastAnswerMs + this.#facts.giveUpMs <= nowMs;
+    for (const piece of this.#queue.removeUnless(({ deadlineMs }) => !isStuck || deadlineMs > nowMs)) {
       const message = `no connection within ${this.#facts.giveUpMs} ms${why}`;
       this.#fail(piece, new Error(message, { cause: lastFailure }));
     }

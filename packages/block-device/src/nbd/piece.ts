@@ -37,7 +37,9 @@ export class Piece {
   readonly lengthBytes: number;
   readonly memory: Uint8Array;
   readonly isDurable: boolean;
-  readonly deadlineMs: number;
+  /** When to give up; told anew when it is sent for the first time, so that standing in line does not count. */
+  deadlineMs: number;
+  isSent = false;
   readonly settle: (error: DeviceError | undefined) => void;
 
   constructor(facts: PieceFacts) {

@@ -74,6 +74,12 @@ export class RequestSender {
     return this.#queuedBytes;
   }
 
+  /** Ends the stream behind what was sent. */
+  end(): void {
+    this.#sendSlab();
+    this.#stream.end();
+  }
+
   #writeHeader({ flags, command, sequence, slot, offsetBytes, lengthBytes }: RequestHeader): void {
     const { bytes } = this.#slab;
     const at = this.#end;
