@@ -45,7 +45,7 @@ export interface NbdDeviceFacts {
 }
 
 /** Pieces that may wait for a connection; more are refused. */
-export const PIECES_WAITING_MAX = 65_536;
+export const PIECES_WAITING_MAX = 16_384;
 
 /** Longest range to trim or zero in one request: a server must be done with it in time. */
 const RANGE_BYTES_MAX: number = 128 * 1024 * 1024;
@@ -273,15 +273,16 @@ export class NbdDevice implements OpenedBlockDevice {
 
   #sweep(nowMs: number): void {
     for (const lane of this.#lanes) lane.sweep(nowMs, this.#facts.requestTimeoutMs);
-    const { lastFailure } = this.#lanes[0] ?? {};
-    const why = lastFailure === undefined ? "" : `: ${lastFailure.message}`;
     if (this.#hasAnswered) this.#lastAnswerMs = nowMs;
     this.#hasAnswered = false;
-    const isStuck = this.#lastAnswerMs + this.#facts.giveUpMs <= nowMs;
-    for (const piece of this.#queue.removeUnless(({ deadlineMs }) => !isStuck || deadlineMs > nowMs)) {
-      const message = `no connection within ${this.#facts.giveUpMs} ms${why}`;
-      this.#fail(piece, new Error(message, { cause: lastFailure }));
-    }
+    if (this.#lastAnswerMs + this.#facts.giveUpMs > nowMs) return;
+    const late = this.#queue.removeUnless(({ deadlineMs }) => deadlineMs > nowMs);
+    if (late.length === 0) return;
+    const { lastFailure } = this.#lanes[0] ?? {};
+    const why = lastFailure === undefined ? "" : `: ${lastFailure.message}`;
+    const message = `nothing was answered within ${this.#facts.giveUpMs} ms${why}`;
+    const cause = new Error(message, { cause: lastFailure });
+    for (const piece of late) this.#fail(piece, cause);
   }
 
   async #close(): Promise<void> {

@@ -1,7 +1,9 @@
 /*
  * The client against the three servers of Debian: the port's suite on each, and what only a real server shows.
  */
+import { once } from "node:events";
 import { readFile, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import {
   type BlockDeviceFixture,
   blockDeviceSuite,
@@ -9,6 +11,7 @@ import {
   sameBytes,
   settleByWaiting,
 } from "@holdfast/conformance";
+import { SILENT_LOGGER } from "@holdfast/environment";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openBlockDevice, openNbdDevice } from "../../src/index.ts";
 import { describeWith, freePort, NbdWorkplace } from "./servers.ts";
@@ -185,6 +188,41 @@ describeWith(["nbdkit"], "a server that is killed", () => {
     await device.close();
   });
 });
+
+describeWith(["nbdkit"], "a server that stands still", () => {
+  test("answers what waits once it goes on, though its connections were replaced meanwhile", async () => {
+    await place.clear();
+    const control = place.path("control");
+    const args = ["--filter=pause", "file", place.image, `pause-control=${control}`];
+    await place.nbdkit("paused", args);
+    let lost = (): void => {};
+    const isLost = new Promise<void>((resolve) => {
+      lost = resolve;
+    });
+    const log = { ...SILENT_LOGGER, warn: () => lost() };
+    const device = await openNbdDevice(unixUrl("paused"), { requestTimeoutMs: 100, log });
+    const read = new Uint8Array(4096);
+
+    await tell(control, "p");
+    const requests = [device.write(4096n, pattern(4096, 6), { isDurable: true }), device.read(0n, read)];
+    await isLost;
+    await tell(control, "r");
+    await Promise.all(requests);
+
+    await device.read(4096n, read);
+    expect(sameBytes(read, pattern(4096, 6))).toBe(true);
+    await device.close();
+  });
+});
+
+/** Sends one command to nbdkit's pause filter and waits until it is done: it answers in capitals. */
+async function tell(control: string, command: "p" | "r"): Promise<void> {
+  const socket = connect(control);
+  socket.write(command);
+  const [answer] = (await once(socket, "data")) as [Buffer];
+  expect(answer.toString()).toBe(command.toUpperCase());
+  socket.destroy();
+}
 
 describeWith(["qemu-nbd"], "qemu-nbd", () => {
   beforeAll(async () => {

@@ -9,6 +9,8 @@ import { join } from "node:path";
 import { pattern, sameBytes } from "@holdfast/conformance";
 import { afterAll, expect, onTestFinished, test, vi } from "vitest";
 import { openNbdDevice, type NbdDevice, type NbdOptions } from "../../src/index.ts";
+import { IN_FLIGHT_COUNT_MAX } from "../../src/nbd/connection.ts";
+import { PIECES_WAITING_MAX } from "../../src/nbd/nbd-device.ts";
 import { COMMAND, ESHUTDOWN } from "../../src/nbd/protocol.ts";
 import {
   SCRIPTED_EXPORT,
@@ -243,4 +245,35 @@ test("a server that does not shake hands is left", async () => {
   await expect(openNbdDevice(`nbd+unix:///?socket=${path}`, { connectTimeoutMs: 40 })).rejects.toMatchObject({
     message: expect.stringContaining("did not finish the handshake in time") as unknown,
   });
+});
+
+test("no more than a connection's share is in flight; the rest waits in line, up to a limit", async () => {
+  const { device, requests } = await openScripted(() => {}, { giveUpMs: 300 });
+  const into = new Uint8Array(512);
+  const count = PIECES_WAITING_MAX + IN_FLIGHT_COUNT_MAX;
+
+  const results = await Promise.allSettled(Array.from({ length: count }, () => device.read(0n, into)));
+
+  const refused = results.filter(
+    (result) => result.status === "rejected" && String(result.reason).includes("requests wait already"),
+  );
+  expect(requests.length).toBeLessThan(IN_FLIGHT_COUNT_MAX * 2);
+  expect(refused).toHaveLength(count - PIECES_WAITING_MAX - (IN_FLIGHT_COUNT_MAX - 1));
+});
+
+test("a server that ends each connection at its first request is not asked without pause", async () => {
+  const { device, requests } = await openScripted(({ peer }) => peer.socket.destroy(), { giveUpMs: 400 });
+
+  await expect(device.read(0n, new Uint8Array(512))).rejects.toMatchObject({
+    message: expect.stringContaining("closed the connection") as unknown,
+  });
+
+  // 50 ms that double: 5 or 6 attempts, and never one right after the other.
+  expect(requests.length).toBeLessThan(15);
+});
+
+test("a trim of a range that is no range is refused", async () => {
+  const { device } = await openScripted(obey);
+
+  await expect(device.trim(4096n, -512)).rejects.toMatchObject({ code: "ERR_HOLDFAST_DEVICE_RANGE" });
 });
