@@ -82,7 +82,8 @@ export class ServerParts {
   }
 
   #makeDepartures(): Departures {
-    const { rid, name, process, processes, fenceAgent, layout, clock, onFatal, log } = this.#options;
+    const { rid, name, process, processes, fenceAgent, layout, brokenRules, clock, onFatal, log } =
+      this.#options;
     return new Departures({
       own: rid,
       name,
@@ -90,6 +91,7 @@ export class ServerParts {
       processes,
       agent: fenceAgent,
       volumeBlocks: Number(layout.dataCount),
+      brokenRules,
       clock,
       committer: this.committer,
       roster: () => this.attendance.roster,

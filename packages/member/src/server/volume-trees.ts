@@ -240,6 +240,7 @@ export class VolumeTrees {
    */
   async reachedElsewhere(): Promise<readonly bigint[]> {
     const blocks: bigint[] = [];
+    if (this.#options.brokenRules.has("retain-reached-nodes")) return blocks;
     for (const tree of Object.values(this.#trees)) {
       for await (const block of tree.reachedBlocks()) if (!this.#metadata.holds(block)) blocks.push(block);
     }

@@ -25,6 +25,14 @@ export const BREAKABLE_RULES: readonly BreakableRule[] = [
   },
   { name: "one-record-half", omission: "records overwrite one place instead of alternating between two" },
   { name: "metadata-outside-grant", omission: "a server reuses metadata blocks it was not granted" },
+  {
+    name: "evidence-before-release",
+    omission: "the blocks of a dead member are free at once, whatever it may still write",
+  },
+  {
+    name: "retain-reached-nodes",
+    omission: "a release does not look which of a dead server's nodes trees reach still",
+  },
   { name: "journal-check", omission: "a member acknowledges without looking whether it was evicted" },
   { name: "invalidate-before-commit", omission: "a lock is given back before its dirty items are recorded" },
 ];

@@ -1,7 +1,7 @@
 /*
  * What follows when members are gone: the parts of fencing at one server, and the wires between them.
  */
-import type { Clock, FenceAgent, Logger, Processes } from "@holdfast/environment";
+import type { BrokenRules, Clock, FenceAgent, Logger, Processes } from "@holdfast/environment";
 import type { ProcessRecord } from "../../volume/process-record.ts";
 import type { Committer } from "../committer.ts";
 import type { Roster } from "../roster.ts";
@@ -22,6 +22,7 @@ export interface DeparturesOptions {
   readonly agent: FenceAgent | undefined;
   /** Blocks of the volume that belong to extents. */
   readonly volumeBlocks: number;
+  readonly brokenRules: BrokenRules;
   readonly clock: Clock;
   readonly committer: Committer;
   readonly roster: () => Pick<Roster, "isConnected" | "condemn" | "isAwaited">;

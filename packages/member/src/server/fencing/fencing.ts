@@ -10,6 +10,7 @@
  * still there, and goes on where the committed state is.
  */
 import {
+  type BrokenRules,
   type Clock,
   type Fence,
   type FenceAgent,
@@ -32,6 +33,7 @@ export interface FencingOptions {
   readonly process: ProcessRecord;
   readonly processes: Processes | undefined;
   readonly agent: FenceAgent | undefined;
+  readonly brokenRules: BrokenRules;
   readonly clock: Clock;
   readonly committer: Committer;
   /** Work that nobody waits for failed. */
@@ -143,7 +145,8 @@ export class Fencing {
   }
 
   async #find(rid: bigint, owner: OwnerRecord): Promise<EvidenceKind> {
-    const { processes, process, agent } = this.#options;
+    const { processes, process, agent, brokenRules } = this.#options;
+    if (brokenRules.has("evidence-before-release")) return "process";
     if (await isProvenGone(processes, process, owner.process)) return "process";
     if (agent === undefined || this.#agents.size === AGENTS_MAX || this.#isClosed) return "none";
     const { rid: named, isConfirmed, detail } = await this.#ask(agent, rid, owner);
