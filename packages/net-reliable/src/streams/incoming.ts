@@ -2,7 +2,8 @@
  * The receiving side of one direction: a window that the sender may fill, read from its other end.
  *
  * The window is a ring as large as all that may be under way: no allocation per frame, no concatenation, and a sender
- * that keeps to its credit never finds it full. What was read gives credit again, half a window at a time.
+ * that keeps to its credit never finds it full. What was read gives credit again, half a window at a time. A ring that is
+ * empty begins again at its first byte: while the reader keeps up, the same few pages are used, which stay in the cache.
  */
 import { invariant } from "@holdfast/environment";
 import type { Crc32 } from "./crc32.ts";
@@ -23,6 +24,8 @@ export class IncomingStream {
   #receivedBytes = 0;
   #checksum = 0;
   #readBytes = 0;
+  /** Position in the stream of the ring's first byte, or a multiple of its length behind. */
+  #origin = 0;
   /** Length of the view that the reader has. */
   #lentBytes = 0;
   #grantedBytes: number;
@@ -83,7 +86,7 @@ export class IncomingStream {
     if (this.#isStopped) return;
     if (this.#isSummed) this.#checksum = this.#crc32(bytes, this.#checksum);
     const window = (this.#window ??= this.#windows.take());
-    const start = at % window.length;
+    const start = (at - this.#origin) % window.length;
     const first = Math.min(bytes.length, window.length - start);
     if (first === bytes.length) window.set(bytes, start);
     else {
@@ -109,7 +112,7 @@ export class IncomingStream {
     const available = this.#receivedBytes - this.#readBytes;
     const window = this.#window;
     if (available === 0 || window === undefined) return undefined;
-    const start = this.#readBytes % window.length;
+    const start = (this.#readBytes - this.#origin) % window.length;
     this.#lentBytes = Math.min(available, window.length - start);
     return window.subarray(start, start + this.#lentBytes);
   }
@@ -118,6 +121,7 @@ export class IncomingStream {
   release(): boolean {
     this.#readBytes += this.#lentBytes;
     this.#lentBytes = 0;
+    if (this.#readBytes === this.#receivedBytes) this.#origin = this.#readBytes;
     const { windowBytes } = this.#windows;
     if (this.#isStopped || this.isOver) return false;
     if (this.#readBytes + windowBytes - this.#grantedBytes < windowBytes / 2) return false;

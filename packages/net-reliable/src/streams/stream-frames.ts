@@ -141,7 +141,6 @@ const PAYLOAD_BYTES: ReadonlyMap<number, { readonly least: number; readonly most
 /** What a header says. */
 export type StreamHeader = Pick<StreamFrameLayout, "type" | "payloadBytes" | "position" | "payloadChecksum">;
 
-const NO_RESERVED = new Uint8Array(3);
 const CHECKED_BYTES = STREAM_HEADER_BYTES - 4;
 const EMPTY = new Uint8Array(0);
 
@@ -204,8 +203,14 @@ function exactly(bytes: number): { readonly least: number; readonly most: number
   return { least: bytes, most: bytes };
 }
 
+/** Runs for each frame, hence names the offsets of {@link StreamFrameLayout}; reading goes by the layout. */
 function headerBytes(header: StreamHeader): Uint8Array {
-  const out = StreamFrameLayout.encode({ ...header, reserved: NO_RESERVED, checksum: 0 });
-  new DataView(out.buffer).setUint32(CHECKED_BYTES, crc32c(out, 0, CHECKED_BYTES), true);
+  const out = new Uint8Array(STREAM_HEADER_BYTES);
+  const view = new DataView(out.buffer);
+  out[0] = header.type;
+  view.setUint32(4, header.payloadBytes, true);
+  u53.write(view, 8, header.position);
+  view.setUint32(16, header.payloadChecksum, true);
+  view.setUint32(CHECKED_BYTES, crc32c(out, 0, CHECKED_BYTES), true);
   return out;
 }

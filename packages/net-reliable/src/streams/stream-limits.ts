@@ -2,11 +2,11 @@
  * Limits of byte streams, each with its reason.
  */
 
-/** Payload of a data frame: large enough that its header and its system calls do not count, small enough for a cache. */
-export const STREAM_DATA_BYTES_MAX: number = 256 * 1024;
+/** Payload of a data frame: large enough that its header and its system calls do not count; nobody gathers it. */
+export const STREAM_DATA_BYTES_MAX: number = 1024 * 1024;
 
 /** Bytes that a reader takes in before they are read: what a fast sender may be ahead of a slow reader, and all that is kept. */
-export const STREAM_WINDOW_BYTES: number = 2 * 1024 * 1024;
+export const STREAM_WINDOW_BYTES: number = 4 * 1024 * 1024;
 
 /** Streams of one side at a time, each with a connection and two windows at most. */
 export const STREAMS_MAX = 256;
@@ -14,7 +14,7 @@ export const STREAMS_MAX = 256;
 /** Streams with one peer at a time, so that one peer does not take every place. */
 export const STREAMS_PER_PEER_MAX = 32;
 
-/** Windows that are kept for the next streams, 16 MiB. */
+/** Windows that are kept for the next streams, 32 MiB. */
 export const FREE_WINDOWS_MAX = 8;
 
 /** Limits that may be given. */
