@@ -22,6 +22,8 @@ export interface VolumeConfig {
   readonly termsMax: number;
   /** True: free space is in pieces, as after years of use. */
   readonly isAged: boolean;
+  /** True: members can ask a fence agent, so what dead ones held comes back. */
+  readonly isFenced: boolean;
   /** Voters that must agree before one campaigns. */
   readonly votes: number;
   readonly memtableBytes: number;
@@ -126,6 +128,7 @@ function drawVolume(random: RandomStream, voterCount: number): VolumeConfig {
     sizeMiB: 4096,
     termsMax: random.fork("terms").chance(RARE) ? 64 : 256,
     isAged: random.fork("age").chance(0.5),
+    isFenced: !random.fork("fence").chance(RARE),
     votes: votes.chance(RARE) ? votes.between(1, Math.ceil(voterCount / 2)) : 1,
     memtableBytes: (memory.chance(RARE) ? 16 : 64) * 1024,
     readCacheBytes: isTiny ? 4096 : 8 * 1024 * 1024,

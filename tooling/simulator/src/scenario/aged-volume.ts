@@ -36,7 +36,7 @@ const NODE_BLOCKS = 64;
 const MKFS_SEQ = 1n;
 
 /** Whose blocks fill the gaps between free ones: somebody long gone. */
-const GONE = 1n;
+export const GONE = 1n;
 
 const PIECES_MAX = 200;
 const PIECE_BLOCKS_MAX = 600;

@@ -5,6 +5,7 @@ import { HoldfastError, invariant, type Logger, utf8 } from "@holdfast/environme
 import {
   formatVolume,
   layoutFor,
+  NOBODY,
   openMember,
   type Dataset,
   type Member,
@@ -18,7 +19,8 @@ import type { BlockRun } from "../shadow/block-runs.ts";
 import { ShadowMap } from "../shadow/shadow-map.ts";
 import type { LandingWrite } from "../world/landings.ts";
 import type { SimulatedPorts } from "../world/ports.ts";
-import { ageVolume } from "./aged-volume.ts";
+import type { SimulatedProcess } from "../world/process.ts";
+import { ageVolume, GONE } from "./aged-volume.ts";
 import type {
   Cluster,
   ClusterMember,
@@ -59,6 +61,15 @@ export class MemberCluster implements Cluster {
   readonly judgeLanding = (write: LandingWrite): string | undefined =>
     this.#judges?.records.judge(write) ?? this.#judges?.shadow.judge(write);
 
+  /** Blocks of dead members that an agent could have confirmed. */
+  leftovers(): readonly string[] {
+    const newest = this.#judges?.shadow.newest;
+    if (newest === undefined || this.#world?.config.volume.isFenced !== true) return [];
+    return [...newest.image.quarantine]
+      .filter(([owner]) => owner !== NOBODY && owner !== GONE && !newest.image.members.has(owner))
+      .map(([owner, runs]) => `${runs.length} extents of member ${owner} are in quarantine`);
+  }
+
   inspect(): readonly string[] {
     return this.#audit();
   }
@@ -94,11 +105,13 @@ export class MemberCluster implements Cluster {
   }
 
   async open(options: OpenOptions): Promise<ClusterMember> {
-    const { ports, process, listenAddress, brokenRules, onLost } = options;
+    const { process, listenAddress, brokenRules, onLost } = options;
+    const { fenceAgent, ...ports } = options.ports;
     const volume = this.#world?.config.volume;
     const member = await openMember({
       ...ports,
-      log: this.#overheard(ports.log),
+      ...(volume?.isFenced === true ? { fenceAgent } : {}),
+      log: this.#overheard(ports.log, process),
       ...(listenAddress === undefined ? {} : { listenAddress }),
       name: process.name,
       storeLimits: {
@@ -114,14 +127,23 @@ export class MemberCluster implements Cluster {
   }
 
   /** The log of a member, heard by the judges as well. */
-  #overheard(log: Logger): Logger {
+  #overheard(log: Logger, process: SimulatedProcess): Logger {
     const heard =
       (level: "debug" | "info") =>
       (facts: object, message: string): void => {
         this.#judges?.records.heard(facts);
+        this.#identify(facts, process);
         log[level](facts, message);
       };
     return { ...log, debug: heard("debug"), info: heard("info") };
+  }
+
+  /** A member that has joined, or was elected, may die before it knows. */
+  #identify(facts: object, process: SimulatedProcess): void {
+    const { event, rid, name } = facts as Readonly<Record<string, unknown>>;
+    if (typeof rid !== "bigint") return;
+    if (event === "election.won") process.rid ??= rid;
+    if (event === "member.joined" && typeof name === "string") this.#world?.identify(name, rid);
   }
 
   #acknowledged(rid: bigint): void {

@@ -64,6 +64,8 @@ export interface ClusterWorld {
   readonly random: RandomStream;
   /** The bytes of the device, past all ports. */
   readonly medium: Medium;
+  /** Tells the world who a process is on the volume, as soon as somebody says so. */
+  readonly identify: (process: string, rid: bigint) => void;
   /** Told at once what is wrong with the whole. */
   readonly complain: (message: string) => void;
   /** Notes an event for people who read the log of a run; asked for the words only if somebody does. */
@@ -77,6 +79,8 @@ export interface Cluster {
   open(options: OpenOptions): Promise<ClusterMember>;
   /** Judges each write that lands on the device. */
   readonly judgeLanding?: LandingJudge;
+  /** Asked after everything was healed, until it is nothing: what must come to an end by itself, in words. */
+  leftovers?(): readonly string[];
   /** Asked once everything is quiet and everybody has left: what is wrong with the whole, one complaint each. */
   inspect?(): readonly string[];
   /** Given once before the run. */

@@ -103,8 +103,10 @@ export class Fleet {
     this.#calls.set(process, calls);
     host.process = process;
     counters.add("process started");
-    process.onState((state) => {
+    process.onState((state, { isFenced }) => {
       if (state !== "dead") return;
+      if (isFenced === true && this.hosts.includes(host))
+        this.startLater(host, this.#random.range(RESTART_MIN_MS, RESTART_MAX_MS));
       this.#calls.delete(process);
       if (host.process === process) {
         host.process = undefined;

@@ -126,6 +126,10 @@ class Scenario {
       medium: disk.medium,
       complain: (message) => this.#found({ type: "inspection", message }),
       note: (process, what) => world.note(process, what),
+      identify: (name, rid) => {
+        const process = world.processes.find((one) => one.name === name);
+        if (process !== undefined) process.rid ??= rid;
+      },
     });
     const atlas = new FaultAtlas({
       anatomy: cluster.anatomy ?? UNKNOWN_ANATOMY,
@@ -212,12 +216,17 @@ class Scenario {
       this.#found({ type: "no-progress", message });
       return false;
     }
-    if (await this.#outside(() => this.#waitForOneServer())) return true;
-    this.#found({
-      type: "servers",
-      message: "there was never exactly one server after everything was healed",
-    });
-    return false;
+    if (!(await this.#outside(() => this.#waitForOneServer()))) {
+      this.#found({
+        type: "servers",
+        message: "there was never exactly one server after everything was healed",
+      });
+      return false;
+    }
+    const leftovers = (): readonly string[] => this.#options.cluster.leftovers?.() ?? [];
+    const isTidy = await this.#runUntil(this.#livenessMs(), () => leftovers().length === 0);
+    if (!isTidy) this.#found({ type: "no-progress", message: leftovers().join(", ") });
+    return isTidy;
   }
 
   async #waitForOneServer(): Promise<void> {

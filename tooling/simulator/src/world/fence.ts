@@ -59,7 +59,7 @@ export class SimulatedFenceAgent implements FenceAgent {
     const victim = world.processes.find((process) => process.rid === rid);
     const deadlineMs = world.nowMs + FENCE_PATIENCE_MS;
     world.note(this.#process.name, () => `fences ${victim?.name ?? `the unknown ${rid}`}`);
-    victim?.kill({ isSilent: true });
+    victim?.kill({ isSilent: true, isFenced: true });
     return new Promise((resolve) => {
       const answer = (isConfirmed: boolean, detail: string): void => {
         this.#process.deliver("message", () => resolve({ rid, isConfirmed, detail }));

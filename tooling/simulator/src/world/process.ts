@@ -16,6 +16,8 @@ export type ProcessState = "running" | "paused" | "dead";
 export interface KillOptions {
   /** True: its host went with it, so peers of its streams are told nothing. Default: their streams are reset. */
   readonly isSilent?: boolean;
+  /** True: a fence agent switched it off; whoever looks after it starts it again. */
+  readonly isFenced?: boolean;
 }
 
 /** Told when a process is paused or dies. */
