@@ -121,6 +121,52 @@ describe("writing", () => {
   });
 });
 
+describe("writing parts", () => {
+  test("they arrive in order between what was written before and after, and are told when the network has them", async () => {
+    const { near, far, end } = await connectedPair();
+    const received = collect(far);
+    let writtenCount = 0;
+
+    near.write(new Uint8Array(10).fill(1));
+    near.writeParts?.(
+      [new Uint8Array(3).fill(2), new Uint8Array(3_000_000).fill(3)],
+      () => (writtenCount += 1),
+    );
+    near.write(new Uint8Array(10).fill(4));
+    near.close();
+    const bytes = await received;
+
+    expect(bytes).toHaveLength(3_000_023);
+    expect([bytes[9], bytes[10], bytes[13], bytes[3_000_012], bytes[3_000_013]]).toEqual([1, 2, 3, 3, 4]);
+    expect(writtenCount).toBe(1);
+    await end();
+  });
+
+  test("they are told once as well when the stream ends first, or has ended", async () => {
+    const { near, far, end } = await connectedPair();
+    const told: string[] = [];
+    const during = new Promise<void>((resolve) => {
+      near.writeParts?.([new Uint8Array(64 << 20)], () => {
+        told.push("during");
+        resolve();
+      });
+    });
+
+    far.destroy();
+    near.destroy();
+    await during;
+    await new Promise<void>((resolve) => {
+      near.writeParts?.([new Uint8Array(1)], () => {
+        told.push("after");
+        resolve();
+      });
+    });
+
+    expect(told).toEqual(["during", "after"]);
+    await end();
+  });
+});
+
 describe("memory shared by streams", () => {
   test("streams that write at the same time, and end in between, do not disturb each other's bytes", async () => {
     const pairs = await Promise.all(Array.from({ length: 8 }, () => connectedPair()));

@@ -50,7 +50,7 @@ export class StreamConnection {
   readonly #ends: Deferred<Error | undefined> = deferred();
   #readable: Deferred<void> | undefined;
   #writable: Deferred<void> | undefined;
-  #endSource: (() => void) | undefined;
+  #source: AsyncIterator<Uint8Array> | undefined;
   #error: Error | undefined;
   #hasEnded = false;
   #isBlocked = false;
@@ -75,9 +75,10 @@ export class StreamConnection {
         heading: (command, body) => this.#headingArrives.resolve({ command, body: body.slice() }),
         readable: () => this.#wakeReader(),
         writable: () => {
-          if (this.#exchange.outgoing.isStopped) this.#endSource?.();
+          if (this.#exchange.outgoing.isStopped) this.#dropSource();
           this.#wakeWriter();
         },
+        finished: () => this.#write(this.#exchange.receipt()),
       },
     });
     this.#write(this.#exchange.credit());
@@ -88,7 +89,7 @@ export class StreamConnection {
   get handlers(): ByteStreamHandlers {
     return {
       data: (bytes) => this.#received(bytes),
-      closed: (error) => this.#end(cut("the connection ended", error)),
+      closed: (error) => this.#lost(cut("the connection ended", error)),
       drained: () => {
         this.#isBlocked = false;
         this.#wakeWriter();
@@ -110,13 +111,13 @@ export class StreamConnection {
   async send(source: AsyncIterable<Uint8Array>): Promise<unknown> {
     const pieces = source[Symbol.asyncIterator]();
     // A source that waits for something is told as soon as nobody wants it any more.
-    this.#endSource = () => endQuietly(pieces);
+    this.#source = pieces;
     try {
       for (;;) {
         const piece = this.#isWanted ? await pieces.next() : undefined;
         if (piece?.done === true) break;
         if (piece !== undefined && (await this.#sendPiece(piece.value))) continue;
-        endQuietly(pieces);
+        this.#dropSource();
         break;
       }
       this.#finishSending(this.#exchange.outgoing.isStopped ? STOPPED : "");
@@ -125,7 +126,7 @@ export class StreamConnection {
       this.fail(error);
       return error;
     } finally {
-      this.#endSource = undefined;
+      this.#source = undefined;
     }
   }
 
@@ -249,6 +250,11 @@ export class StreamConnection {
     this.#end(undefined);
   }
 
+  /** The connection is gone, which ends nothing early when both trailers have passed. */
+  #lost(error: Error): void {
+    this.#end(this.#exchange.hasBothTrailers ? undefined : error);
+  }
+
   #end(error: Error | undefined): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
@@ -258,10 +264,17 @@ export class StreamConnection {
     // What came whole is still read to its end.
     if (!incoming.isOver) incoming.stop();
     this.#headingArrives.reject(error ?? cut("the other side sent nothing"));
-    this.#endSource?.();
+    this.#dropSource();
     this.#wakeReader();
     this.#wakeWriter();
     this.#ends.resolve(error);
+  }
+
+  /** Ends the source, once; what it says to that interests nobody. */
+  #dropSource(): void {
+    const pieces = this.#source;
+    this.#source = undefined;
+    pieces?.return?.().catch(() => {});
   }
 
   #wakeReader(): void {
@@ -285,15 +298,10 @@ export class StreamConnection {
     const { heartbeatMs, peerTimeoutMs } = this.#timing;
     if (now - this.#heardAt >= peerTimeoutMs) {
       this.#stream.destroy();
-      this.#end(cut(`nothing was heard for ${peerTimeoutMs} ms`));
+      this.#lost(cut(`nothing was heard for ${peerTimeoutMs} ms`));
       return;
     }
     if (now - this.#sentAt >= heartbeatMs && !this.#isBlocked) this.#write(streamFrame(STREAM_FRAME.ALIVE));
     this.#armTick();
   }
-}
-
-/** What it says to its end interests nobody any more. */
-function endQuietly(pieces: AsyncIterator<Uint8Array>): void {
-  pieces.return?.().catch(() => {});
 }

@@ -9,7 +9,7 @@ import {
   type ByteStream,
   makeAborter,
 } from "@holdfast/environment";
-import { cut } from "../streams/stream-errors.ts";
+import { StreamError, cut } from "../streams/stream-errors.ts";
 import { DEFAULT_STREAM_LIMITS, type StreamLimits } from "../streams/stream-limits.ts";
 import { Windows } from "../streams/windows.ts";
 import { DEFAULT_SESSION_TIMING, type SessionTiming } from "../timing.ts";
@@ -37,7 +37,9 @@ const NOTHING: AsyncIterable<Uint8Array> = {
 };
 
 const refuse: StreamHandler = () =>
-  Promise.reject(new CancelledError("a request that carries a stream, which this side does not take,"));
+  Promise.reject(
+    new StreamError("ERR_HOLDFAST_STREAM_REFUSED", "this side takes no requests with streams", "UNKNOWN"),
+  );
 
 /** The exchanges of one side. */
 export class StreamExchanges {

@@ -2,8 +2,9 @@
  * One request and its answer, each with a body and a byte stream, on a connection of their own: what may come when.
  *
  * Each direction is a heading, data, a trailer; the asking side begins. A direction that fails before it had anything
- * to say is a trailer alone. Credit, signs of life, stop and abort come at any time. When both trailers have passed, the
- * exchange is over and the connection is of no more use. Nothing here reads a clock or does I/O.
+ * to say is a trailer alone. Credit, signs of life, stop and abort come at any time. When both trailers have passed and the
+ * other side has said that it has ours, the exchange is over: closing before could lose what is still on its way. Nothing
+ * here reads a clock or does I/O.
  */
 import type { Crc32 } from "./crc32.ts";
 import { IncomingStream } from "./incoming.ts";
@@ -29,6 +30,8 @@ export interface ExchangeEvents {
   readable(): void;
   /** There is credit, or no need of any more. */
   writable(): void;
+  /** The other side's trailer has come: send {@link Exchange.receipt}. */
+  finished(): void;
 }
 
 /** What an exchange is made of. */
@@ -47,6 +50,7 @@ export class Exchange {
   readonly #events: ExchangeEvents;
   readonly #parser: StreamParser;
   #hasHeading = false;
+  #isReceived = false;
 
   constructor({ windows, crc32, events }: ExchangeParts) {
     this.#events = events;
@@ -63,9 +67,14 @@ export class Exchange {
     });
   }
 
-  /** True when both directions have ended. */
-  get isOver(): boolean {
+  /** True when both directions have ended: whatever ends the connection now ends nothing early. */
+  get hasBothTrailers(): boolean {
     return this.incoming.isOver && this.outgoing.isOver;
+  }
+
+  /** True when the connection is of no more use to either side. */
+  get isOver(): boolean {
+    return this.hasBothTrailers && this.#isReceived;
   }
 
   /** Takes the connection's next bytes. @throws StreamError: the connection must be cut. */
@@ -78,6 +87,11 @@ export class Exchange {
     const frame = headingFrame(heading, body);
     this.outgoing.announce(heading.isSummed);
     return frame;
+  }
+
+  /** Tells the other side that its trailer is here. */
+  receipt(): Uint8Array {
+    return streamFrame(STREAM_FRAME.RECEIVED);
   }
 
   /** Tells the other side how far it may send. */
@@ -104,6 +118,10 @@ export class Exchange {
       case STREAM_FRAME.STOP:
         this.outgoing.stop();
         return this.#events.writable();
+      case STREAM_FRAME.RECEIVED:
+        if (!this.outgoing.isOver) throw broken("a trailer was received that was not sent");
+        this.#isReceived = true;
+        return undefined;
       case STREAM_FRAME.ABORT:
         throw failed(codeText(payload));
     }
@@ -121,6 +139,7 @@ export class Exchange {
     this.incoming.finish(header, StreamTrailer.decode(payload));
     if (!this.#hasHeading && this.incoming.error === undefined)
       throw broken("a trailer without error comes before the heading");
+    this.#events.finished();
     this.#events.readable();
   }
 }

@@ -62,12 +62,14 @@ export interface StreamFrameTypes {
   readonly STOP: 6;
   /** The whole exchange is over, in both directions. */
   readonly ABORT: 7;
+  /** The trailer has come: its sender need not stay for it any more. */
+  readonly RECEIVED: 8;
   /** Opens the connection: the listening side's nonce. */
-  readonly CHALLENGE: 8;
+  readonly CHALLENGE: 9;
   /** Who dials, for what, and its proof. */
-  readonly GREETING: 9;
+  readonly GREETING: 10;
   /** Accepted or refused, and the listening side's proof. */
-  readonly WELCOME: 10;
+  readonly WELCOME: 11;
 }
 
 /** What a frame is. */
@@ -79,9 +81,10 @@ export const STREAM_FRAME: StreamFrameTypes = {
   ALIVE: 5,
   STOP: 6,
   ABORT: 7,
-  CHALLENGE: 8,
-  GREETING: 9,
-  WELCOME: 10,
+  RECEIVED: 8,
+  CHALLENGE: 9,
+  GREETING: 10,
+  WELCOME: 11,
 };
 
 /** Bytes of an error code, filled up with zeros. */
@@ -133,6 +136,7 @@ const PAYLOAD_BYTES: ReadonlyMap<number, { readonly least: number; readonly most
   [STREAM_FRAME.ALIVE, exactly(0)],
   [STREAM_FRAME.STOP, exactly(0)],
   [STREAM_FRAME.ABORT, exactly(STREAM_CODE_BYTES)],
+  [STREAM_FRAME.RECEIVED, exactly(0)],
   [STREAM_FRAME.CHALLENGE, exactly(StreamChallenge.sizeBytes)],
   [STREAM_FRAME.GREETING, exactly(StreamGreeting.sizeBytes)],
   [STREAM_FRAME.WELCOME, exactly(StreamWelcome.sizeBytes)],

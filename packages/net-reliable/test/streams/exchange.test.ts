@@ -33,6 +33,7 @@ class Side {
         heading: (command, body) => this.log.push(`heading ${command} ${[...body].join(" ")}`.trim()),
         readable: () => this.log.push("readable"),
         writable: () => this.log.push("writable"),
+        finished: () => this.log.push("finished"),
       },
     });
   }
@@ -163,7 +164,7 @@ describe("a direction", () => {
 
     side.exchange.receive(direction(new Uint8Array(0), 1));
 
-    expect(side.log).toEqual(["heading 7 1 2 3", "readable"]);
+    expect(side.log).toEqual(["heading 7 1 2 3", "finished", "readable"]);
     expect(side.exchange.incoming.error).toBeUndefined();
   });
 });
@@ -212,6 +213,7 @@ describe("what is out of order breaks the stream", () => {
     ["a heading after the trailer", [heading, trailer, heading]],
     ["data after the trailer", [heading, trailer, data(0, 1)]],
     ["a second trailer", [heading, trailer, trailer]],
+    ["a receipt of a trailer that was not sent", [streamFrame(STREAM_FRAME.RECEIVED)]],
     ["data that leaves a gap", [heading, data(1, 1)]],
     ["data that comes again", [heading, data(0, 2), data(0, 2)]],
     ["a greeting in the middle", [heading, streamFrame(STREAM_FRAME.CHALLENGE, 0, new Uint8Array(34))]],
@@ -222,7 +224,7 @@ describe("what is out of order breaks the stream", () => {
   });
 
   test.each([
-    ["an unknown type", streamFrame(11)],
+    ["an unknown type", streamFrame(12)],
     ["a sign of life with a payload", streamFrame(STREAM_FRAME.ALIVE, 0, new Uint8Array(1))],
     ["data of no bytes", dataHeader(0, 0)],
     ["data longer than a frame may be", dataHeader(0x7fff_ffff, 0)],
@@ -240,12 +242,16 @@ describe("an exchange", () => {
     expect(() => side.exchange.receive(abort)).toThrow("failed with ERR_HOLDFAST_CANCELLED");
   });
 
-  test("is over when both trailers have passed", () => {
+  test("is over when both trailers have passed and ours was received", () => {
     const side = new Side();
     side.exchange.receive(direction(new Uint8Array(0), 1));
     expect(side.exchange.isOver).toBe(false);
 
     side.exchange.outgoing.trailer("");
+    expect(side.exchange.hasBothTrailers).toBe(true);
+    expect(side.exchange.isOver).toBe(false);
+
+    side.exchange.receive(streamFrame(STREAM_FRAME.RECEIVED));
 
     expect(side.exchange.isOver).toBe(true);
   });
