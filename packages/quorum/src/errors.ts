@@ -87,6 +87,14 @@ export class SplitterReadError extends HoldfastError<
   }
 }
 
+/** A leader has resigned, and is asked to go on. */
+export class ResignedError extends HoldfastError<"ERR_HOLDFAST_RESIGNED", { readonly term: bigint }> {
+  constructor(term: bigint) {
+    const message = `this process has resigned the leadership with token ${term}; run again to get a new one`;
+    super("ERR_HOLDFAST_RESIGNED", "usage", message, { term });
+  }
+}
+
 /** Codes of {@link ElectionDeviceError}. */
 export type ElectionDeviceErrorCode =
   | "ERR_HOLDFAST_ELECTION_EXISTS"

@@ -16,7 +16,7 @@ import {
   SILENT_LOGGER,
   deferred,
 } from "@holdfast/environment";
-import { DeposedError, DeviceStalledError } from "../errors.ts";
+import { DeposedError, DeviceStalledError, ResignedError } from "../errors.ts";
 import { checkQuorumTiming, DEFAULT_QUORUM_TIMING, type QuorumTiming } from "../quorum-timing.ts";
 import { checkRecordFits } from "../record.ts";
 import { openElection } from "./election-device.ts";
@@ -50,6 +50,7 @@ export interface Leader {
    * Resolves if no other process had taken over when it was called. Call it behind an effect, before you tell anybody of it.
    *
    * @throws `DeposedError` `ERR_HOLDFAST_DEPOSED`, `DeviceStalledError`, `RecordWriteError`: the leadership is over.
+   * @throws `ResignedError` `ERR_HOLDFAST_RESIGNED`: behind {@link resign}.
    */
   check(): Promise<void>;
   /**
@@ -166,13 +167,15 @@ class ElectedLeader implements Leader {
     return this;
   }
 
-  check(): Promise<void> {
-    return this.#orLose(this.#options.leadership.check());
+  async check(): Promise<void> {
+    this.#throwIfResigned();
+    await this.#orLose(this.#options.leadership.check());
   }
 
-  save(state: Uint8Array): Promise<void> {
+  async save(state: Uint8Array): Promise<void> {
+    this.#throwIfResigned();
     const copy = state.slice();
-    return this.#commits.run(async () => {
+    await this.#commits.run(async () => {
       await this.#orLose(this.#options.leadership.commit(copy, this.#options.name));
       this.#state = copy;
     });
@@ -181,6 +184,10 @@ class ElectedLeader implements Leader {
   resign(): Promise<void> {
     this.#resigned ??= this.#commits.run(() => this.#resign());
     return this.#resigned;
+  }
+
+  #throwIfResigned(): void {
+    if (this.#resigned !== undefined) throw new ResignedError(this.token);
   }
 
   async #resign(): Promise<void> {
