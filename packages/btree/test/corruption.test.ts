@@ -297,7 +297,7 @@ test("whatever happens to a stored block, a read gives an error or the right dat
   );
 });
 
-test("a stale block, intact but of an older version, is an error", async () => {
+test("F2: a stale block, intact but of an older version, is an error", async () => {
   const store = new BlockStore();
   const tree = new BTree(NO_BLOCK, store);
   await tree.put(new Uint8Array([1]), VALUE);

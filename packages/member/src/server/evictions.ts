@@ -1,7 +1,7 @@
 /*
  * The end of a member that did not say farewell.
  *
- *   1. A record says that it is evicted. From here on no journal write of it can be acknowledged: its check
+ *   1. A record says that it is evicted, who it was, and what confirms its end if anything does (fencing/). From here on no journal write of it can be acknowledged: its check
  *      reads that record, or its write was on the device before the journal is read below.
  *   2. Its journal is read, and what no segment holds yet is written as level-0 segments.
  *   3. Every block it could write to goes into quarantine; the commit that ends this records those segments, and

@@ -89,7 +89,7 @@ test("everybody who waits for one version shares one look", async () => {
   expect(asked.length).toBe(1);
 });
 
-test("a root whose blocks were used again while it was read is replaced by the newest one", async () => {
+test("F5: a root whose blocks were used again while it was read is replaced by the newest one", async () => {
   const { world, server, follower, answers } = await fixture();
   await add(server, 1n);
   const stale = answerOf(server);

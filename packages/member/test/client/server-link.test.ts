@@ -40,6 +40,8 @@ function begin(): Fixture {
         isRenewing: false,
         votes: 1,
         label: "",
+        renewer: 0n,
+        renewerProcess: NO_PROCESS,
       },
       rid: RID,
       join: { isVoter: false, address: "", name: "test", process: NO_PROCESS },

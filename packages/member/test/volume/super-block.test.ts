@@ -10,6 +10,7 @@ import {
   sealSuper,
   VolumeError,
 } from "../../src/index.ts";
+import { NO_PROCESS } from "../../src/volume/process-record.ts";
 import { MemoryDevice } from "../world/memory-device.ts";
 
 const FORMAT_HASH = 0x1122_3344_5566_7788n;
@@ -28,6 +29,8 @@ const SUPER: SuperBlock = {
   votes: 2,
   key: Uint8Array.from({ length: 32 }, (_, index) => index),
   label: "größe",
+  renewer: 0n,
+  renewerProcess: NO_PROCESS,
 };
 
 test("both copies stand at block 16 and in the last block, and say the same", async () => {
@@ -43,7 +46,7 @@ test("both copies stand at block 16 and in the last block, and say the same", as
 test("the bytes of a super block", () => {
   const bytes = SuperBlock.encode(SUPER);
 
-  expect(SuperBlock.sizeBytes).toBe(145);
+  expect(SuperBlock.sizeBytes).toBe(278);
   expect(Buffer.from(bytes.subarray(0, 47)).toString("hex")).toBe(
     [
       "01000000",

@@ -8,7 +8,7 @@ import type { Roster } from "../roster.ts";
 import type { VolumeTrees } from "../volume-trees.ts";
 import { Fencing } from "./fencing.ts";
 import { OperatorWord } from "./operator-word.ts";
-import { type Evidence, NO_EVIDENCE } from "./owner-record.ts";
+import type { Evidence } from "./owner-record.ts";
 import { ProcessWatch } from "./process-watch.ts";
 import { QuarantineAlarm } from "./quarantine-alarm.ts";
 
@@ -111,7 +111,7 @@ export class Departures {
 
   #processGone(rid: bigint): void {
     const evidence = this.#fencing.evidence("process");
-    if (this.evidenceOf(rid).kind === NO_EVIDENCE.kind) this.#gone.set(rid, evidence);
+    if (this.evidenceOf(rid).kind === "none") this.#gone.set(rid, evidence);
     this.#options.onGone(rid);
   }
 }

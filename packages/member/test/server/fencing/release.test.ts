@@ -1,5 +1,8 @@
+import { BTree } from "@holdfast/btree";
+import { BlockError } from "@holdfast/wire-format";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { NodeStore } from "../../../src/index.ts";
 import { FencingRig, processOf } from "../../world/fencing-rig.ts";
 import { ServerWorld } from "../../world/server-world.ts";
 
@@ -25,6 +28,12 @@ async function succeeded(entries = 400): Promise<FencingRig> {
   const next = await FencingRig.start(former.world, NEXT);
   await next.evict(FORMER);
   return next;
+}
+
+async function all(tree: BTree): Promise<number> {
+  let count = 0;
+  for await (const { value } of tree.scan()) count += value.length;
+  return count;
 }
 
 function retained(rig: FencingRig): number {
@@ -84,6 +93,31 @@ test("F1: nodes that a server dropped and did not live to release come back at t
 
   expect(retained(next)).toBeLessThan(before - 10);
   expect(await next.audit()).toEqual([]);
+});
+
+test("F2: a released node that holds data since is an error to who still has an older root, and never a node", async () => {
+  const rig = await succeeded();
+  const { device, fsid } = rig.world;
+  const { membersRoot } = rig.server.server.committer.committed;
+  const nodes: bigint[] = [];
+  for await (const block of new BTree(membersRoot, new NodeStore(device, fsid)).reachedBlocks())
+    nodes.push(block);
+  await write(rig, 0, 400, 2);
+  await rig.fencing.confirm(FORMER, rig.fencing.evidence("operator", "ada"));
+  await rig.server.server.committer.mutate(async (trees) => {
+    while (trees.free.freeBlocks > trees.free.unsettledBlocks)
+      await trees.members.grant(NEXT, await trees.take(100_000, "a test"));
+  });
+  const taken = await rig.server.server.trees.members.grants(NEXT);
+  const reused = nodes.filter((block) =>
+    taken.some(({ start, lengthBlocks }) => block >= start && block < start + BigInt(lengthBlocks)),
+  );
+
+  for (const block of reused) device.block(block).fill(0x5a);
+
+  expect(reused.length).toBeGreaterThan(20);
+  await expect(all(new BTree(membersRoot, new NodeStore(device, fsid)))).rejects.toBeInstanceOf(BlockError);
+  expect(await rig.audit()).toEqual([]);
 });
 
 test("F6: what a server that resigned was granted needs no evidence: nothing of it is on its way", async () => {
