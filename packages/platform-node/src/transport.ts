@@ -97,6 +97,10 @@ class SocketTransport implements NodeTransport {
             accept(new SocketStream(socket, peerOf(socket, "tcp", address)));
           });
     await listening(server, place, address);
+    if (place.type === "tcp" && !isBoundToLoopback(server)) {
+      await stopListening(server);
+      throw insecure(address, place);
+    }
     return { address: boundAddress(server, place, address), close: () => stopListening(server) };
   }
 
@@ -174,6 +178,12 @@ function readInto(target: ReadTarget): OnReadOpts {
 
 function hostOf({ host, port }: HostAddress): { readonly host: string; readonly port: number } {
   return { host, port };
+}
+
+/** A name may mean another address than it says. */
+function isBoundToLoopback(server: Server): boolean {
+  const bound = server.address();
+  return bound !== null && typeof bound !== "string" && isLoopback(bound.address);
 }
 
 function boundAddress(server: Server, place: StreamAddress, address: string): string {
