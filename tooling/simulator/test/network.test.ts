@@ -153,3 +153,31 @@ test("bytes sent to a paused process wait for it, in order", async () => {
 
   expect(received.bytes).toEqual(Array.from({ length: 20 }, (_, byte) => byte));
 });
+
+test("a half-open stream loses what is sent, and both ends believe in it for ten seconds", async () => {
+  const { near, far, network, advance } = await connected();
+  const [there, back] = [collect(far), collect(near)];
+
+  expect(network.forsake("beta", "alpha")).toBe(2);
+  near.write(new Uint8Array([1]));
+  far.write(new Uint8Array([2]));
+  await advance(9000);
+
+  expect([there, back]).toEqual([
+    { bytes: [], end: undefined },
+    { bytes: [], end: undefined },
+  ]);
+  await advance(2000);
+  expect([there.end, back.end]).toEqual(["failed", "failed"]);
+});
+
+test("an end of a half-open stream that is cut tells nobody else", async () => {
+  const { near, far, network, advance } = await connected();
+  const [there, back] = [collect(far), collect(near)];
+  network.forsake("alpha", "beta");
+
+  near.destroy();
+  await advance(5000);
+
+  expect([there.end, back.end]).toEqual([undefined, "closed"]);
+});

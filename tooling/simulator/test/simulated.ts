@@ -1,4 +1,5 @@
 import {
+  type DiskOptions,
   SimulatedDisk,
   SimulatedNetwork,
   SimulatedWorld,
@@ -20,10 +21,14 @@ export interface Simulated {
   readonly advance: (ms: number) => Promise<void>;
 }
 
-export function simulate(seed: bigint = 1n, sizeBytes: bigint = 8n * 1024n * 1024n): Simulated {
+export function simulate(
+  seed: bigint = 1n,
+  sizeBytes: bigint = 8n * 1024n * 1024n,
+  options: Omit<DiskOptions, "sizeBytes"> = {},
+): Simulated {
   const world = new SimulatedWorld({ seed });
   const network = new SimulatedNetwork(world);
-  const disk = new SimulatedDisk(world, { sizeBytes });
+  const disk = new SimulatedDisk(world, { sizeBytes, ...options });
   return {
     world,
     network,
