@@ -81,6 +81,28 @@ test("H46: of a peer that asks and takes no answers further requests wait, and g
   expect(server.machine.counts().waitingBytes).toBe(0);
 });
 
+test("when a request that waited ends the session, nothing that came after it is handled", () => {
+  const client = new Client(5n);
+  const server = new Server(1n, { limits: { outboxBusyBytes: 1.5 * LARGE_BYTES } });
+  server.answer = (_, body) => {
+    if (body === "bye") server.machine.forget(5n);
+    return undefined;
+  };
+  const link = new Link(client, server).pump();
+  const asked = ["a", "b"].map((letter) => letter.repeat(LARGE_BYTES));
+  for (const body of [...asked, "bye"]) client.ask(body);
+  link.collect();
+  link.feedServer();
+  expect(server.bodies).toEqual(asked);
+
+  // It leaves with the acknowledgement that lets the farewell go on.
+  client.ask("after");
+  link.feedClient();
+  link.feedServer();
+
+  expect(server.bodies).toEqual([...asked, "bye"]);
+});
+
 test("N21: an answer does not overtake a request that waits", () => {
   const client = new Client(5n, { limits: { outboxBusyBytes: 1.5 * LARGE_BYTES } });
   const server = new Server(1n);

@@ -132,6 +132,21 @@ test("N19: a member that nobody answers does not dial in a loop", async () => {
   expect(world.network.dialsCount).toBeGreaterThan(15);
 });
 
+test("N19: after a long search an accepted greeting makes the next reconnect quick again", async () => {
+  const world = new World();
+  world.serverAddress = "memory:nobody";
+  const client = world.client();
+  await world.clock.advance(10_000);
+  await world.server(1n);
+  await world.clock.advance(1000);
+
+  world.network.cut();
+  await world.clock.advance(50);
+
+  expect(client.session.isConnected).toBe(true);
+  expect(client.log).toEqual(["met 1", "disconnected"]);
+});
+
 test("a server that accepts and never greets is left", async () => {
   const world = new World();
   await world.network.listen("memory:mute", (stream) =>
