@@ -111,6 +111,18 @@ test("what a dead member of another host held waits for an operator, who must pr
   expect((await statusOf(url)).quarantinedBlocks).toBe(0);
 });
 
+test("where nobody serves, the command that fences serves", async () => {
+  const url = await place.volume("alone.hf");
+  const server = await place.member(url);
+  const { child, rid } = await startRemote(url);
+  await Promise.all([kill(child), server.end("SIGKILL")]);
+
+  const fenced: unknown = JSON.parse(await place.succeed(["fence", url, rid, "--yes", "--json"]));
+
+  expect(fenced).toMatchObject({ rid, wasMember: true, via: "own membership" });
+  expect(await statusOf(url)).toMatchObject({ quarantinedBlocks: 0, quarantine: [] });
+});
+
 test("a fence agent is run for a dead member of another host until it confirms", async () => {
   const url = await place.volume("agent.hf");
   const [agent, calls] = [place.path("agent"), place.path("agent.log")];
