@@ -1,7 +1,7 @@
 import { openBlockDevice } from "@holdfast/block-device";
 import type { FenceAgent } from "@holdfast/environment";
 import { type RenewReport, renewVolume } from "@holdfast/member";
-import { nodeClock, nodeProcesses } from "@holdfast/platform-node";
+import { nodeClock, nodeProcesses, nodeRandom } from "@holdfast/platform-node";
 
 /** How to renew. */
 export interface RenewTermsOptions {
@@ -26,6 +26,7 @@ export async function renewTerms(url: string, options: RenewTermsOptions = {}): 
     return await renewVolume({
       device,
       clock: nodeClock,
+      rid: nodeRandom.u64() | 1n,
       processes: nodeProcesses,
       fenced,
       signal,

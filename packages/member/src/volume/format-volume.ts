@@ -11,6 +11,7 @@ import { NO_BLOCK } from "@holdfast/wire-format";
 import { VOLUME_FORMAT_HASH } from "../formats.ts";
 import { layoutFor, type VolumeLayout } from "./layout.ts";
 import { NodeBatch, NodeStore } from "./node-store.ts";
+import { NO_PROCESS } from "./process-record.ts";
 import { quorumRegionOf } from "./quorum-region.ts";
 import { sizesFor } from "./sizes.ts";
 import { FORMAT_VERSION, type SuperBlock, sealSuper } from "./super-block.ts";
@@ -69,6 +70,8 @@ export async function formatVolume(
     votes: options.votes,
     key: random.bytes(32),
     label: options.label,
+    renewer: 0n,
+    renewerProcess: NO_PROCESS,
   };
   const copies = sealSuper(superBlock);
   await eraseSupers(device, copies);

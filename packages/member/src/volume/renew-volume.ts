@@ -6,7 +6,7 @@
  * confirms nothing: evidence is what the volume already holds, a process of this host that is gone, the fence agent's word,
  * or the operator's.
  *
- * The super block says first that a renewal is under way, then that it is done; in between nobody opens the volume. When it
+ * The super block says first that a renewal is under way, and whose, then that it is done; in between nobody opens the volume. When it
  * begins, the first copy goes first, since it is the one that is read; when it is done, that copy goes last: as long as it
  * says "under way", the renewal runs again, which changes nothing that was done.
  */
@@ -43,6 +43,8 @@ export interface RenewOptions {
   /** The volume; nobody else on this host should have it open. */
   readonly device: BlockDevice;
   readonly clock: Clock;
+  /** Who renews: random, not 0, new each time. */
+  readonly rid: bigint;
   /** Knows of processes of this host. */
   readonly processes?: Processes;
   /** Is asked about whom nothing else is known. */
@@ -109,21 +111,22 @@ export class RenewRefusedError extends HoldfastError<
  * @throws {@link VolumeError} when it is no volume; {@link DeviceError}: run it again.
  */
 export async function renewVolume(options: RenewOptions): Promise<RenewReport> {
-  const { device, clock } = options;
+  const { device, clock, rid, processes } = options;
   const { superBlock } = await readSuperToRenew(device, VOLUME_FORMAT_HASH);
   const layout = layoutFor(blockOffset(superBlock.blockCount), superBlock.termsMax);
   const region = quorumRegionOf(superBlock, layout);
   const voters = await livingVoters(region, { device, clock });
   if (voters.length > 0) throw new RenewRefusedError(voters.map(asSuspect), "alive");
-  if (!superBlock.isRenewing) {
-    const record = await readRecordToRenew(region, { device, clock });
-    const suspects = await unconfirmed(await suspectsOf(record, device, region), options);
-    if (suspects.length > 0) throw new RenewRefusedError(suspects, "unconfirmed");
-    await writeSupers(device, { ...superBlock, isRenewing: true }, "first-copy-first");
-  }
+  const possible = superBlock.isRenewing
+    ? [formerRenewer(superBlock)]
+    : await suspectsOf(await readRecordToRenew(region, { device, clock }), device, region);
+  const suspects = await unconfirmed(possible, options);
+  if (suspects.length > 0) throw new RenewRefusedError(suspects, "unconfirmed");
+  const renewing = { ...superBlock, renewer: rid, renewerProcess: ownProcess(processes, device) };
+  await writeSupers(device, { ...renewing, isRenewing: true }, "first-copy-first");
   await renewQuorum(region, { device, clock });
   const { generation, termBase } = nextGeneration(region);
-  await writeSupers(device, { ...superBlock, generation, termBase, isRenewing: false }, "first-copy-last");
+  await writeSupers(device, { ...renewing, generation, termBase, isRenewing: false }, "first-copy-last");
   return {
     fsid: superBlock.fsid,
     generation,
@@ -131,6 +134,11 @@ export async function renewVolume(options: RenewOptions): Promise<RenewReport> {
     lastTerm: lastTerm(nextGeneration(region)),
     wasResumed: superBlock.isRenewing,
   };
+}
+
+/** Who began and did not end: a late write of it would fall on what stands then, like that of any other. */
+function formerRenewer({ renewer, renewerProcess }: SuperBlock): Suspect {
+  return { rid: renewer, name: "an interrupted renewal", address: "", process: renewerProcess };
 }
 
 /** Everybody of whom the volume does not say that he is gone. */
@@ -170,7 +178,8 @@ async function unconfirmed(
   const left: Suspect[] = [];
   for (const suspect of suspects) {
     const { rid, address, process } = suspect;
-    if (fenced.has(rid) || (await isProvenGone(processes, judge, process))) continue;
+    if (fenced.has(rid) || isSame(judge, process) || (await isProvenGone(processes, judge, process)))
+      continue;
     const target = { rid, address, process, reason: "the term slots are to be renewed" };
     if (fenceAgent === undefined || !(await isFenced(fenceAgent, target, signal))) left.push(suspect);
   }
@@ -198,6 +207,14 @@ async function writeSupers(
   const copies = sealSuper(superBlock);
   for (const { address, block } of order === "first-copy-first" ? copies : copies.toReversed())
     await device.write(blockOffset(address), block, { isDurable: true });
+}
+
+/** True if it was this process itself: all it wrote before is done. */
+function isSame(own: ProcessRecord, other: ProcessRecord): boolean {
+  const { bootId, namespace, pid, startTime } = own;
+  const isKnown = bootId !== "" && pid !== 0;
+  const isEqual = other.bootId === bootId && other.namespace === namespace && other.pid === pid;
+  return isKnown && isEqual && other.startTime === startTime;
 }
 
 function asSuspect({ rid, address }: { readonly rid: bigint; readonly address: string }): Suspect {

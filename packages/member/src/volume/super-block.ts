@@ -28,6 +28,7 @@ import {
   u64,
 } from "@holdfast/wire-format";
 import { SUPER_BLOCK } from "./layout.ts";
+import { ProcessRecord } from "./process-record.ts";
 
 /** Version of everything on disk and on the wire that this code speaks. */
 export const FORMAT_VERSION = 1;
@@ -56,6 +57,10 @@ export interface SuperBlock {
   readonly key: Uint8Array;
   /** For people. */
   readonly label: string;
+  /** Who renews the slots, or did so last: somebody as a member is, random; 0 since mkfs. */
+  readonly renewer: bigint;
+  /** Its process. */
+  readonly renewerProcess: ProcessRecord;
 }
 
 /** Layout of the super block's payload. */
@@ -71,6 +76,8 @@ export const SuperBlock: StructCodec<SuperBlock> = struct("SuperBlock", {
   votes: u16,
   key: bytes(32),
   label: text(64),
+  renewer: u64,
+  renewerProcess: ProcessRecord,
 });
 
 /** Codes of {@link VolumeError}. */

@@ -202,7 +202,7 @@ describe("renewal of the terms", () => {
     const bytes = world.device.bytes.slice();
     const writes = await countWrites(() => renew(world));
     const found: string[] = [];
-    for (let stopAt = 2; stopAt <= writes; stopAt += STRIDE) {
+    for (let stopAt = 1; stopAt <= writes; stopAt += STRIDE) {
       world.device.bytes = bytes.slice();
       await expect(renew(world, NOBODY, undefined, failingAfter(stopAt))).rejects.toThrow("power");
       found.push(await opening());

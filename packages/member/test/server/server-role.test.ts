@@ -285,8 +285,8 @@ test("F4: a report of locks that is being confirmed while its member leaves brin
   await stage.serve(2n);
   const [leaver, other] = [await stage.peer(11n), await stage.peer(5n)];
   await other.ask(Command.join, JOIN);
-  const range = rangeOf(3);
-  const locks = [{ ...range, mode: "write" as const, writeSeq: 1n << 40n }];
+  const { start, end } = rangeOf(3);
+  const locks = [{ start, end, mode: "write" as const, writeSeq: 1n << 40n }];
 
   // Both are on their way before either is answered; and a part of the report comes behind the farewell.
   const reports = [leaver.ask(Command.reclaim, ReclaimRequest.encode({ locks, isLast: false }))];
@@ -295,7 +295,7 @@ test("F4: a report of locks that is being confirmed while its member leaves brin
 
   expect(await Promise.all(reports)).toEqual([0, Refusal.evicted]);
   await expect(farewell).resolves.toBeUndefined();
-  const request = LockRequest.encode({ ...range, mode: "write", held: "null" });
+  const request = LockRequest.encode({ start, end, mode: "write", held: "null" });
   expect(await other.ask(Command.lock, request)).toBe(0);
 });
 
