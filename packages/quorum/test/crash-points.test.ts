@@ -105,6 +105,7 @@ describe("a crash", () => {
         }
       }
     },
+    20_000,
   );
 
   test("never acknowledges a record whose writes did not both come back", () => {
@@ -208,7 +209,7 @@ describe("a write that the device sends to another block", () => {
         expect(termOf(next)).toBeGreaterThan(termOf(victim));
       }
     }
-  });
+  }, 20_000);
 
   test("counts as touched where it lands on a splitter: the term is passed over", () => {
     const { disk, acknowledged } = newDisk();

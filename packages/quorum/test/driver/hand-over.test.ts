@@ -175,7 +175,7 @@ test("leadership that flaps burns no more terms than the least time between serv
   // Sixteen at once, seven while the time doubles, then one per ten seconds.
   expect(terms).toBeGreaterThan(20);
   expect(terms).toBeLessThan(36);
-});
+}, 20_000);
 
 test("the terms are told to run out at 50, 80 and 95 percent, and their end is an error", async () => {
   const world = new World();
@@ -192,4 +192,4 @@ test("the terms are told to run out at 50, 80 and 95 percent, and their end is a
   const levels = warnings.map((facts) => ("passedPercent" in facts ? facts.passedPercent : undefined));
   expect([...new Set(levels)]).toEqual([50, 80, 95, 100]);
   expect(levels.indexOf(80)).toBe(52 - 32);
-});
+}, 20_000);

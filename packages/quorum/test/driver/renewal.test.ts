@@ -206,7 +206,7 @@ describe("a renewal", () => {
         expect(await elect(disk, region)).toMatchObject({ type: "elected", adopted: { term: 10n } });
       }
     }
-  });
+  }, 20_000);
 
   test("is refused, and writes nothing, when the newest record is damaged", async () => {
     const bytes = await usedUp({ term: 3n, seq: 1n });
