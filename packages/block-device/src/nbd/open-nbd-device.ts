@@ -96,7 +96,7 @@ function checkExport(
   if (!can(EXPORT_FLAG.multiConn))
     throw new NbdProtocolError(
       "it does not promise one content to several connections (MULTI_CONN), so nothing can be shared over it; " +
-        "nbdkit: leave --filter=multi-conn and --filter=cache away; qemu-nbd: --shared=8, 6.2 or later; nbd-server: 3.21 or later",
+        "nbdkit: leave --filter=multi-conn and --filter=cache away; qemu-nbd: --shared=8; nbd-server: leave copyonwrite away",
     );
   if (isReadOnly) return;
   if (can(EXPORT_FLAG.readOnly)) throw new NbdProtocolError("the export is read-only");

@@ -240,6 +240,30 @@ describeWith(["qemu-nbd"], "qemu-nbd", () => {
   });
 });
 
+describeWith(["qemu-nbd"], "qemu-nbd for one client", () => {
+  test("cannot be shared", async () => {
+    await place.clear();
+    await place.qemu("alone", ["--shared=1"]);
+
+    await expect(openBlockDevice(unixUrl("alone"))).rejects.toMatchObject({
+      message: expect.stringContaining("MULTI_CONN") as unknown,
+    });
+  });
+});
+
+describeWith(["nbd-server"], "nbd-server that stores nothing on demand", () => {
+  test("is refused, with the lines that mend it", async () => {
+    await place.clear();
+    const port = await freePort();
+    const server = await place.nbdServer(port, []);
+
+    await expect(openBlockDevice(`nbd://127.0.0.1:${port}/disk`)).rejects.toMatchObject({
+      message: expect.stringContaining("set flush = true and fua = true") as unknown,
+    });
+    await server.end();
+  });
+});
+
 describeWith(["nbd-server"], "nbd-server", () => {
   let port = 0;
   beforeAll(async () => {

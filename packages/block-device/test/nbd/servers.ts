@@ -2,9 +2,10 @@
  * Real NBD servers as processes of the tests: started on Unix sockets or free ports, ended with their test.
  */
 import { execFileSync, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { accessSync, constants, existsSync, mkdtempSync } from "node:fs";
-import { readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { accessSync, constants, existsSync } from "node:fs";
+import { mkdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -57,7 +58,8 @@ export interface RunningServer {
 
 /** A folder with an image of {@link SUITE_DEVICE_BYTES} zeros, and servers that end with it. */
 export class NbdWorkplace {
-  readonly directory: string = mkdtempSync(join(FAST_FOLDER, "hf-nbd-"));
+  /** Made by {@link clear}: where every test is skipped, nobody would remove it. */
+  readonly directory: string = join(FAST_FOLDER, `hf-nbd-${randomBytes(6).toString("hex")}`);
   readonly image: string = this.path("image");
   readonly #running: Set<RunningServer> = new Set();
 
@@ -67,6 +69,7 @@ export class NbdWorkplace {
 
   /** Makes the image all zeros; servers go on with it. */
   async clear(): Promise<void> {
+    await mkdir(this.directory, { recursive: true });
     await writeFile(this.image, "", { flag: "a" });
     await truncate(this.image, 0);
     await truncate(this.image, SUITE_DEVICE_BYTES);
@@ -87,7 +90,7 @@ export class NbdWorkplace {
 
   /** Starts nbd-server on a port, with lines for the section of the export `disk`. It makes itself a daemon. */
   async nbdServer(port: number, lines: readonly string[]): Promise<RunningServer> {
-    const [config, pidFile] = [this.path("nbd-server.conf"), this.path("nbd-server.pid")];
+    const [config, pidFile] = [this.path(`nbd-server.${port}.conf`), this.path(`nbd-server.${port}.pid`)];
     const generic = ["[generic]", "listenaddr = 127.0.0.1", `port = ${port}`, "allowlist = true"];
     await writeFile(config, [...generic, "[disk]", `exportname = ${this.image}`, ...lines, ""].join("\n"));
     execFileSync("nbd-server", ["-C", config, "-p", pidFile], { stdio: "ignore" });
