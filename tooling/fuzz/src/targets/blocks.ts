@@ -3,7 +3,7 @@
  * right: whoever reads the payload must refuse what cannot be, and end.
  */
 import { decodeNode } from "@holdfast/btree";
-import { SuperBlock, VolumeState } from "@holdfast/member";
+import { NO_PROCESS, SuperBlock, VolumeState } from "@holdfast/member";
 import {
   formatQuorum,
   type QuorumRegion,
@@ -168,6 +168,8 @@ function superBlock(): Uint8Array {
     termBase: 0n,
     generation: 1,
     isRenewing: false,
+    renewer: 5n,
+    renewerProcess: NO_PROCESS,
   };
   return SuperBlock.encode({ ...content, key: new Uint8Array(32).fill(3), label: "fuzz" });
 }
