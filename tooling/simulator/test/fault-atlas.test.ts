@@ -81,7 +81,8 @@ describe("the fault atlas", () => {
 });
 
 describe("damage excuses", () => {
-  const found = (struck: FaultAtlas, type: ViolationType): boolean => isExcused({ type, message: "" }, struck);
+  const found = (struck: FaultAtlas, type: ViolationType): boolean =>
+    isExcused({ type, message: "" }, struck);
 
   test("nothing when it stays within what stands twice", () => {
     const struck = strike("mirrored", 1n);
@@ -97,6 +98,16 @@ describe("damage excuses", () => {
     expect(found(struck, "unexpected-error")).toBe(true);
     expect(found(struck, "not-linearizable")).toBe(false);
     expect(found(struck, "landing")).toBe(false);
+  });
+
+  test("a halt of elections when both copies of a half cannot be used, and one was damaged", () => {
+    const struck = strike("mirrored", 1n);
+
+    expect(struck.halted(() => false)).toBe(false);
+    expect(atlas("mirrored").halted(() => true)).toBe(false);
+    expect(struck.halted((half) => half === 1)).toBe(true);
+    expect(found(struck, "no-progress")).toBe(true);
+    expect(found(struck, "not-linearizable")).toBe(false);
   });
 
   test("lost writes only when the whole device went back, and a broken invariant never", () => {

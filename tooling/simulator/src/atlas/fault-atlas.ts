@@ -35,6 +35,8 @@ export class FaultAtlas {
   readonly #lostMarks = new Set<bigint>();
   readonly #struck = new Map<PlaceKind, number>();
   #isRolledBack = false;
+  #isHalted = false;
+  #areRecordsMisread = false;
 
   constructor(options: FaultAtlasOptions) {
     this.#options = options;
@@ -44,12 +46,7 @@ export class FaultAtlas {
   /** True if loss of service and errors of the class corruption are allowed from now on. */
   get isLossAllowed(): boolean {
     const alone = ["node", "segment", "journal"] as const;
-    return this.#isRolledBack || alone.some((kind) => this.#struck.has(kind));
-  }
-
-  /** True if records of commits were damaged: elections may halt where a crash tore the other copy. */
-  get isHaltAllowed(): boolean {
-    return this.isLossAllowed || this.#struck.has("record");
+    return this.#isRolledBack || this.#isHalted || alone.some((kind) => this.#struck.has(kind));
   }
 
   /** True if the device went back to an older state as a whole: acknowledged writes are gone. */
@@ -94,7 +91,20 @@ export class FaultAtlas {
   /** Notes that a block was damaged. */
   struck(damage: DamageKind, block: bigint, { kind }: Place): void {
     this.#struck.set(kind, (this.#struck.get(kind) ?? 0) + 1);
+    if (kind === "record" && damage.endsWith("-reads")) this.#areRecordsMisread = true;
     if (kind === "mark" && damage !== "bit-rot") this.#lostMarks.add(block >> 1n);
+  }
+
+  /**
+   * Notes that elections have halted for want of a record; false if no damage to records explains that: one half must have
+   * two copies that cannot be used, or one beside a copy that is misread.
+   */
+  halted(isUnreadable: (half: 0 | 1, copy: 0 | 1) => boolean): boolean {
+    const isUnusable = (half: 0 | 1, copy: 0 | 1): boolean =>
+      isUnreadable(half, copy) || (copy === this.#side && this.#areRecordsMisread);
+    const isExplained = ([0, 1] as const).some((half) => isUnusable(half, 0) && isUnusable(half, 1));
+    if (isExplained && this.#struck.has("record")) this.#isHalted = true;
+    return this.#isHalted;
   }
 
   /** Notes that the whole device went back. */

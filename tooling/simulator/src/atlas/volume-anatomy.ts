@@ -4,7 +4,7 @@
 import { BLOCK_BYTES } from "@holdfast/environment";
 import { entrySizeBlocks, JournalEntryHeader } from "@holdfast/item-store";
 import type { VolumeLayout } from "@holdfast/member";
-import { placeOf, type QuorumRegion, recordBlock, splitterBlock } from "@holdfast/quorum";
+import { placeOf, type QuorumRegion, readSlot, recordBlock, splitterBlock } from "@holdfast/quorum";
 import { BlockType } from "@holdfast/wire-format";
 import { isJournalEntry, sealedHeader } from "../scenario/write-kinds.ts";
 import { type BlockRun, endOf } from "../shadow/block-runs.ts";
@@ -72,6 +72,15 @@ export class VolumeAnatomy implements Anatomy {
       case "journal":
         return this.#journalRuns(volume).flatMap((run) => this.#journalBlocks(run));
     }
+  }
+
+  /** True if readers cannot use what stands in a record's place. */
+  isRecordUnreadable(term: bigint, half: 0 | 1, copy: 0 | 1): boolean {
+    const { region, medium } = this.#options;
+    const block = recordBlock(region, term, copy) + BigInt(half);
+    const bytes = new Uint8Array(BLOCK_BYTES);
+    medium.read(Number(block) * BLOCK_BYTES, bytes);
+    return readSlot(region, block, bytes).state === "unreadable";
   }
 
   #terms({ term }: CommittedVolume, ahead: bigint): bigint[] {

@@ -11,12 +11,12 @@ import {
   type Member,
   type VolumeLayout,
 } from "@holdfast/member";
-import type { CommitRecord } from "@holdfast/quorum";
-import { type Anatomy, UNKNOWN_ANATOMY } from "../atlas/anatomy.ts";
+import { type CommitRecord, CorruptionError } from "@holdfast/quorum";
+import type { Anatomy } from "../atlas/anatomy.ts";
 import { VolumeAnatomy } from "../atlas/volume-anatomy.ts";
 import { audit } from "../shadow/audit.ts";
 import type { BlockRun } from "../shadow/block-runs.ts";
-import { ShadowMap } from "../shadow/shadow-map.ts";
+import { type CommittedVolume, ShadowMap } from "../shadow/shadow-map.ts";
 import type { LandingWrite } from "../world/landings.ts";
 import type { SimulatedPorts } from "../world/ports.ts";
 import type { SimulatedProcess } from "../world/process.ts";
@@ -40,18 +40,18 @@ interface Judges {
   readonly shadow: ShadowMap;
   readonly layout: VolumeLayout;
   readonly mkfs: BlockRun;
+  readonly anatomy: VolumeAnatomy;
 }
 
 /** A cluster of members as `@holdfast/member` makes them. */
 export class MemberCluster implements Cluster {
   #world: ClusterWorld | undefined;
   #judges: Judges | undefined;
-  #anatomy: Anatomy = UNKNOWN_ANATOMY;
   #commitCount = 0;
 
   readonly anatomy: Anatomy = {
-    placeOf: (block) => this.#anatomy.placeOf(block),
-    blocksOf: (kind) => this.#anatomy.blocksOf(kind),
+    placeOf: (block) => this.#judges?.anatomy.placeOf(block),
+    blocksOf: (kind) => this.#judges?.anatomy.blocksOf(kind) ?? [],
   };
 
   useWorld(world: ClusterWorld): void {
@@ -95,13 +95,10 @@ export class MemberCluster implements Cluster {
       complain: world.complain,
       note: world.note,
     });
-    this.#judges = { records, shadow, layout, mkfs };
-    this.#anatomy = new VolumeAnatomy({
-      layout,
-      region: { fsid, ...layout.quorum },
-      medium: world.medium,
-      newest: () => shadow.newest,
-    });
+    const region = { fsid, ...layout.quorum };
+    const newest = (): CommittedVolume | undefined => shadow.newest;
+    const anatomy = new VolumeAnatomy({ layout, region, medium: world.medium, newest });
+    this.#judges = { records, shadow, layout, mkfs, anatomy };
   }
 
   async open(options: OpenOptions): Promise<ClusterMember> {
@@ -135,7 +132,25 @@ export class MemberCluster implements Cluster {
         this.#identify(facts, process);
         log[level](facts, message);
       };
-    return { ...log, debug: heard("debug"), info: heard("info") };
+    const error = (facts: object, message: string): void => {
+      this.#judgeHalt(facts);
+      log.error(facts, message);
+    };
+    return { ...log, debug: heard("debug"), info: heard("info"), error };
+  }
+
+  /** Elections may halt only where both copies of a half are damaged. */
+  #judgeHalt(facts: object): void {
+    const { event, err } = facts as Readonly<Record<string, unknown>>;
+    if (event !== "election.halted" || !(err instanceof CorruptionError)) return;
+    if (err.code !== "ERR_HOLDFAST_RECORD_CORRUPT") return;
+    this.#world?.counters.add("elections halted");
+    const { term } = err.facts;
+    const isExplained = this.#world?.halted(
+      (half, copy) => this.#judges?.anatomy.isRecordUnreadable(term, half, copy) === true,
+    );
+    if (isExplained === false)
+      this.#world?.complain(`elections halted over term ${term}, but each half has a copy that can be used`);
   }
 
   /** A member that has joined, or was elected, may die before it knows. */

@@ -3,6 +3,7 @@
  */
 import type { BrokenRules } from "@holdfast/environment";
 import type { Anatomy } from "../atlas/anatomy.ts";
+import type { FaultAtlas } from "../atlas/fault-atlas.ts";
 import type { RunConfig } from "../plan/run-config.ts";
 import type { LandingJudge } from "../world/landings.ts";
 import type { Medium } from "../world/medium.ts";
@@ -64,6 +65,8 @@ export interface ClusterWorld {
   readonly random: RandomStream;
   /** The bytes of the device, past all ports. */
   readonly medium: Medium;
+  /** Tells the atlas that elections have halted for want of a record; false if no damage to records explains that. */
+  readonly halted: FaultAtlas["halted"];
   /** Tells the world who a process is on the volume, as soon as somebody says so. */
   readonly identify: (process: string, rid: bigint) => void;
   /** Told at once what is wrong with the whole. */

@@ -119,6 +119,11 @@ class Scenario {
     const counters = this.#counters;
     const onViolation = (violation: Violation): void => this.#found(violation);
     if (cluster.judgeLanding !== undefined) disk.setJudge(cluster.judgeLanding);
+    const atlas = new FaultAtlas({
+      anatomy: cluster.anatomy ?? UNKNOWN_ANATOMY,
+      scope: config.damage,
+      random: world.random("atlas"),
+    });
     cluster.useWorld?.({
       config,
       counters,
@@ -126,15 +131,11 @@ class Scenario {
       medium: disk.medium,
       complain: (message) => this.#found({ type: "inspection", message }),
       note: (process, what) => world.note(process, what),
+      halted: (isUnreadable) => atlas.halted(isUnreadable),
       identify: (name, rid) => {
         const process = world.processes.find((one) => one.name === name);
         if (process !== undefined) process.rid ??= rid;
       },
-    });
-    const atlas = new FaultAtlas({
-      anatomy: cluster.anatomy ?? UNKNOWN_ANATOMY,
-      scope: config.damage,
-      random: world.random("atlas"),
     });
     const base = { world, network, disk, counters, atlas };
     const { visitorCount } = load;
