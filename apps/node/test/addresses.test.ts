@@ -36,7 +36,7 @@ test("a member does not listen in the clear where other hosts reach it, and says
 
   const result = await place.run(["run", url, "--json", "--listen", "tcp://192.0.2.7:7000"]);
 
-  expect(result.code).toBe(1);
+  expect(result.code).toBe(2);
   expect(result.stderr).toContain("ERR_HOLDFAST_ADDRESS_INSECURE");
   expect(result.stderr).toContain("write tls://192.0.2.7:7000");
 });

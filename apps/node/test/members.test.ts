@@ -89,7 +89,7 @@ test("an address that is taken, malformed or of another host ends a member befor
   const results = [
     await start(`tcp://127.0.0.1:${port}`),
     await start("localhost:80"),
-    await start("tcp://192.0.2.1:0"),
+    await start("tls://192.0.2.1:0"),
   ];
   taken.close();
 
@@ -100,8 +100,8 @@ test("an address that is taken, malformed or of another host ends a member befor
   ]);
   expect(results.map(({ stderr }) => stderr)).toEqual([
     `holdfast: cannot listen at tcp://127.0.0.1:${port}: somebody listens there already (ERR_HOLDFAST_ADDRESS_IN_USE)\n`,
-    'holdfast: cannot listen at localhost:80: "localhost:80" is neither tcp://HOST:PORT nor unix:/PATH (ERR_HOLDFAST_ADDRESS_INVALID)\n',
-    expect.stringContaining("cannot listen at tcp://192.0.2.1:0: "),
+    'holdfast: cannot listen at localhost:80: "localhost:80" is none of tcp://HOST:PORT, tls://HOST:PORT, unix:/PATH (ERR_HOLDFAST_ADDRESS_INVALID)\n',
+    expect.stringContaining("cannot listen at tls://192.0.2.1:0: "),
   ]);
 });
 

@@ -7,7 +7,7 @@ import type { SessionPorts } from "./session-ports.ts";
  *
  * @throws TypeError unless exactly one of `address` and `findServer` is given; RangeError when the key is too short.
  * @example
- * const session = startClientSession({ identity: { key }, address: "tcp://10.0.0.7:7700" }, ports);
+ * const session = startClientSession({ identity: { key }, address: "tls://10.0.0.7:7700" }, ports);
  * const answer = await session.request(1, body, AbortSignal.timeout(10_000));
  */
 export function startClientSession(options: ClientSessionOptions, ports: SessionPorts): ClientSession {

@@ -22,7 +22,7 @@ import { type SessionPorts, failLater, refuseUnknown, withLog } from "./session-
  * @throws TransportError `ERR_HOLDFAST_ADDRESS_IN_USE`, `ERR_HOLDFAST_LISTEN` when it cannot listen; RangeError when
  *   the key is too short or the term below 1.
  * @example
- * const listenAddress = "tcp://0.0.0.0:7700";
+ * const listenAddress = "tcp://127.0.0.1:7700";
  * const handle: RequestHandler = (rid, command, body, respond) => respond(0, body);
  * const server = await startServerSessions({ identity: { key }, listenAddress, handle }, ports);
  */

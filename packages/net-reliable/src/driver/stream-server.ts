@@ -235,6 +235,7 @@ class ServerDriver implements ServerStreams {
   }
 
   #refused(stream: ByteStream, reason: string): void {
+    if (this.#isClosed) return;
     this.#exchanges.refusedCount += 1;
     this.#warnings.warn({ event: "stream.refused", peer: stream.peer, reason }, "stream refused");
   }
