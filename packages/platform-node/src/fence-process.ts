@@ -37,6 +37,8 @@ export function parseProcessStat(line: string): ProcessStat {
 
 function ownIdentity(): ProcessIdentity {
   const unknown = { ...UNKNOWN_PROCESS, hostName: hostname() };
+  // The kernel ends the rings of a dead process behind its back: a write in one may outlive it.
+  if ((process.env["UV_USE_IO_URING"] ?? "0") !== "0") return unknown;
   try {
     // A /proc of another namespace would tell of other processes.
     if (readlinkSync("/proc/self") !== String(process.pid)) return unknown;

@@ -76,6 +76,27 @@ test("a dead process that its parent has not buried is gone when no thread of it
   await once(parent, "exit");
 });
 
+test.each([
+  ["", own.bootId],
+  ["0", own.bootId],
+  ["1", ""],
+])(
+  "a process whose writes may outlive it (UV_USE_IO_URING=%s) says nothing of itself",
+  async (setting, bootId) => {
+    const script =
+      'import { nodeProcesses } from "@holdfast/platform-node"; process.stdout.write(`<${nodeProcesses.own.bootId}>`);';
+    const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+      cwd: new URL("..", import.meta.url),
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, ...(setting === "" ? {} : { UV_USE_IO_URING: setting }) },
+    });
+
+    const [said]: unknown[] = await once(child.stdout, "data");
+
+    expect(String(said)).toBe(`<${bootId}>`);
+  },
+);
+
 test("a name with blanks and parentheses does not confuse what is read of a process", () => {
   const line = readFileSync("/proc/self/stat", "utf8").replace(/\(.*\)/, "(a) b (c) Z 1)");
 
