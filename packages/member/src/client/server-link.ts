@@ -220,16 +220,22 @@ export class ServerLink {
   /** Looks for the sign now and then, until what is returned is called. */
   #lookForSign(isGone: Deferred<void>): Cancel {
     let isOver = false;
-    let cancelTimer = arm(this.#clock, () => void look());
+    let cancelTimer: Cancel | undefined;
+    const lookLater = (): void => {
+      cancelTimer = this.#clock.at(this.#clock.now() + SIGN_MS, () => {
+        look().catch((error: unknown) => isGone.reject(error));
+      });
+    };
     const look = async (): Promise<void> => {
       const isSeen = !this.#session.isConnected && (await this.#isForgotten());
       if (isOver) return;
       if (isSeen) isGone.resolve();
-      else cancelTimer = arm(this.#clock, () => void look());
+      else lookLater();
     };
+    lookLater();
     return () => {
       isOver = true;
-      cancelTimer();
+      cancelTimer?.();
     };
   }
 
@@ -338,10 +344,6 @@ export class ServerLink {
     for (const operation of this.#unseen) if (operation < oldest) oldest = operation;
     return oldest - 1n;
   }
-}
-
-function arm(clock: Clock, action: () => void): Cancel {
-  return clock.at(clock.now() + SIGN_MS, action);
 }
 
 /** True if no server answered: the connection broke, or too much waits here. */

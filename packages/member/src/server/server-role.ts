@@ -152,6 +152,8 @@ export class ServerRole {
   async resign(): Promise<void> {
     if (this.#isEnded) return;
     const stopped = new ServerStoppedError(this.term);
+    // A release that is under way is the next server's to finish.
+    this.#parts.departures.close(stopped);
     try {
       await this.#parts.committer.resign(stopped);
     } finally {

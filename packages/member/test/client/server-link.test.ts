@@ -316,6 +316,27 @@ test("a member that leaves reports nothing to a new server: it only says farewel
   expect(link.lease.isValid).toBe(false);
 });
 
+test("F6: a farewell that no server answers ends when the volume says that the member is none any more", async () => {
+  const { world, link, server } = await joined();
+  server.refusals.set(COMMAND_FAREWELL, 0);
+  let isGone = false;
+  const farewell = link.farewell(LAST_WORD).then(() => {
+    isGone = true;
+  });
+  await world.clock.advance(2000);
+  world.isForgotten = true;
+  await world.clock.advance(2000);
+  // While a server is connected, its answer is what counts.
+  expect(isGone).toBe(false);
+
+  world.serverAddress = undefined;
+  await server.sessions.close();
+  await world.clock.advance(2000);
+
+  await farewell;
+  link.close(new Error("done"));
+});
+
 test("a farewell to a server that has evicted the member says so", async () => {
   const { link, world, server } = await joined();
   server.refusals.set(COMMAND_FAREWELL, Refusal.evicted);

@@ -192,3 +192,21 @@ test("members that come and go leave nothing in quarantine", async () => {
 
   expect(await status(place, last)).toMatchObject({ quarantinedBlocks: 0n, quarantine: [] });
 });
+
+test("a server that leaves in the middle of a release leaves in order", async () => {
+  const place = await host();
+  for (let delayMs = 0; delayMs < 40; delayMs += 4) {
+    const [server, dead] = [await place.open(), await place.open()];
+    await put(place, dead, "k");
+    place.kill(dead);
+    await place.world.until(() => server.host.events.includes("member.evicted"));
+    await place.world.clock.advance(delayMs);
+
+    await place.world.finish(server.member.close());
+
+    expect(server.host.events).not.toContain("server.ended");
+  }
+  const last = await place.open();
+  await place.world.clock.advance(1000);
+  expect(await status(place, last)).toMatchObject({ quarantinedBlocks: 0n, quarantine: [] });
+});

@@ -79,14 +79,16 @@ export class Fencing {
 
   /** Takes up what former servers left: looks at each owner, and sweeps what trees may have dropped. */
   async open(): Promise<void> {
-    const owners = await this.#options.committer.read((trees) => trees.members.owners());
-    for (const rid of owners.keys()) this.look(rid);
-    await this.#sweep();
+    await this.#whileOpen(async () => {
+      const owners = await this.#options.committer.read((trees) => trees.members.owners());
+      for (const rid of owners.keys()) this.look(rid);
+      await this.#sweep();
+    });
   }
 
   /** Somebody is no member any more: looks for evidence, in the background. */
   look(rid: bigint): void {
-    if (!this.#searching.has(rid)) this.#inBackground(this.#search(rid));
+    if (!this.#searching.has(rid) && !this.#isClosed) this.#inBackground(this.#search(rid));
   }
 
   /** Commits evidence, unless there is some, and releases the owner's blocks if it is no member. False when it is no owner. */
@@ -116,7 +118,7 @@ export class Fencing {
 
   /** A commit is recorded, after which trees have dropped so many nodes elsewhere. */
   recorded(droppedNodes: number): void {
-    if (droppedNodes >= SWEEP_AFTER_NODES && !this.#isSweeping) this.#inBackground(this.#sweep());
+    if (droppedNodes >= SWEEP_AFTER_NODES && !this.#isSweeping && !this.#isClosed) this.#inBackground(this.#sweep());
   }
 
   /** Looks for nothing any more; agents that run are ended. */
@@ -189,7 +191,7 @@ export class Fencing {
       const reached = await committer.read((trees) => trees.reachedElsewhere());
       const before = committer.committed.quarantine.blocks;
       let from: bigint | undefined = 0n;
-      while (from !== undefined) {
+      while (from !== undefined && !this.#isClosed) {
         const step: ReleaseStep = { owner: rid, reached, from };
         from = await committer.mutate(async (trees): Promise<bigint | undefined> => {
           const owner = await trees.members.owner(rid);
@@ -223,16 +225,23 @@ export class Fencing {
   /** Frees nodes of former servers that trees reach no more. */
   async #releaseRetained(reached: readonly bigint[]): Promise<void> {
     let from: bigint | undefined = 0n;
-    while (from !== undefined) {
+    while (from !== undefined && !this.#isClosed) {
       const step: ReleaseStep = { owner: NOBODY, reached, from };
       from = await this.#options.committer.mutate((trees) => releaseSome(trees, step));
     }
   }
 
-  #inBackground(work: Promise<unknown>): void {
-    work.catch((error: unknown) => {
-      if (!this.#isClosed) this.#options.onFatal(error);
-    });
+  #inBackground(work: Promise<void>): void {
+    this.#whileOpen(() => work).catch((error: unknown) => this.#options.onFatal(error));
+  }
+
+  /** What fails because the reign is over has not failed: the next server does it. */
+  async #whileOpen(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!this.#isClosed) throw error;
+    }
   }
 }
 
