@@ -153,7 +153,7 @@ export class ServerRole {
     if (this.#isEnded) return;
     const stopped = new ServerStoppedError(this.term);
     // A release that is under way is the next server's to finish.
-    this.#parts.departures.close(stopped);
+    this.#parts.departures.stop();
     try {
       await this.#parts.committer.resign(stopped);
     } finally {

@@ -102,11 +102,16 @@ export class Departures {
     this.#fencing.recorded(trees.droppedElsewhere);
   }
 
+  /** Begins nothing any more; what is under way is left to the next server. */
+  stop(): void {
+    this.#watch.close();
+    this.#fencing.close();
+  }
+
   /** The reign is over. */
   close(error: unknown): void {
-    this.#watch.close();
+    this.stop();
     this.#operator.close(error);
-    this.#fencing.close();
   }
 
   #processGone(rid: bigint): void {

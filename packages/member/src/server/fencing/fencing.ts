@@ -118,7 +118,8 @@ export class Fencing {
 
   /** A commit is recorded, after which trees have dropped so many nodes elsewhere. */
   recorded(droppedNodes: number): void {
-    if (droppedNodes >= SWEEP_AFTER_NODES && !this.#isSweeping && !this.#isClosed) this.#inBackground(this.#sweep());
+    if (droppedNodes >= SWEEP_AFTER_NODES && !this.#isSweeping && !this.#isClosed)
+      this.#inBackground(this.#sweep());
   }
 
   /** Looks for nothing any more; agents that run are ended. */
