@@ -2,7 +2,7 @@ import { type Extent, MemberPool } from "@holdfast/alloc-extent";
 import { deferred, SILENT_LOGGER } from "@holdfast/environment";
 import { expect, test } from "vitest";
 import { MemberSpace } from "../../src/client/member-space.ts";
-import { NoSpaceError } from "../../src/index.ts";
+import { NoSpaceError, type NoSpaceErrorCode } from "../../src/index.ts";
 import {
   Command,
   EMPTY_BODY,
@@ -15,6 +15,7 @@ import {
 
 /** A server with some free extents; first come, first served, what was asked or less. */
 class Free {
+  shortage: NoSpaceErrorCode = "ERR_HOLDFAST_NO_SPACE";
   readonly log: string[] = [];
   extents: Extent[] = [];
   hold: Promise<void> = Promise.resolve();
@@ -35,7 +36,7 @@ class Free {
   #take(blocks: number): Uint8Array {
     this.log.push(`take ${blocks}`);
     const found = this.extents.shift();
-    if (found === undefined) throw new NoSpaceError(0, "this operation");
+    if (found === undefined) throw new NoSpaceError(0, "this operation", this.shortage);
     const lengthBlocks = Math.min(blocks, found.lengthBlocks);
     if (found.lengthBlocks > blocks)
       this.extents.unshift({
@@ -106,6 +107,17 @@ test("callers at the same time ask one after another, and all are served while t
   expect(extents.map(({ lengthBlocks }) => lengthBlocks)).toEqual([100, 100, 60, 40]);
   expect(new Set(extents.map(({ start }) => start)).size).toBe(4);
   expect(free.log).toEqual(["take 100", "take 100", "take 100"]);
+});
+
+test("F8: whoever gets nothing is told when it is the quarantine that holds the space", async () => {
+  const { free, space } = fixture([]);
+  free.shortage = "ERR_HOLDFAST_SPACE_QUARANTINED";
+
+  await expect(space.take(50)).rejects.toMatchObject({
+    code: "ERR_HOLDFAST_SPACE_QUARANTINED",
+    facts: { blocks: 50 },
+  });
+  await expect(space.ensure(50)).rejects.toMatchObject({ code: "ERR_HOLDFAST_SPACE_QUARANTINED" });
 });
 
 test("a caller is not refused because the one before it took all that the server sent", async () => {
