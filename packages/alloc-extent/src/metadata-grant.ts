@@ -17,6 +17,7 @@ import { UnsettledBlocks, type UnsettledSnapshot } from "./unsettled.ts";
 
 /** Name of the rule that a test run may break: metadata goes only to what a committed record grants. */
 const RULE = "metadata-outside-grant";
+const REUSE_RULE = "freed-nodes-wait";
 
 /** A grant at one moment within one commit, for {@link MetadataGrant.restore}; opaque. */
 export interface MetadataGrantSnapshot {
@@ -28,12 +29,14 @@ export interface MetadataGrantSnapshot {
 /** The grants of one server in one term. A new term begins with none. */
 export class MetadataGrant {
   readonly #isRuleBroken: boolean;
+  readonly #isReuseHasty: boolean;
   readonly #unsettled: UnsettledBlocks = new UnsettledBlocks();
   #grants: ExtentSet = new ExtentSet();
   #available: ExtentSet = new ExtentSet();
 
   constructor(brokenRules: BrokenRules = NO_BROKEN_RULES) {
     this.#isRuleBroken = brokenRules.has(RULE);
+    this.#isReuseHasty = brokenRules.has(REUSE_RULE);
   }
 
   /** Blocks that can be allocated now. */
@@ -112,7 +115,8 @@ export class MetadataGrant {
     const extent = { start: block, lengthBlocks: 1 };
     if (this.#available.has(block))
       throw new ExtentError("ERR_HOLDFAST_EXTENT_OVERLAP", extent, "is freed twice");
-    this.#unsettled.add(extent);
+    if (this.#isReuseHasty) this.#available.add(extent);
+    else this.#unsettled.add(extent);
     return true;
   }
 

@@ -224,6 +224,7 @@ export class MemberParts {
           process: ownProcess(this.#options.processes, device),
         },
         timing,
+        brokenRules: this.#brokenRules,
         findServer: (term) => this.#findServer(term),
         isForgotten: (term) => isForgotten({ device, clock, region: this.#region, rid: this.rid }, term),
         onVotes: (votes) => {

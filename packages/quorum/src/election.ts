@@ -152,6 +152,7 @@ export class Election {
   /** E1, E2: marks what could not be read, then claims the first pristine term. */
   #markOrClaim(search: TermSearch): readonly ElectionEffect[] {
     const { free, last, isBlind } = search.window;
+    if (this.#config.brokenRules.has("void-mark")) this.#marks = [];
     // To mark every term that a broken path hides would use up all of them.
     if (isBlind) return this.#end({ type: "failed", error: new SplitterReadError(last) });
     const unmarked = this.#marks.shift();
@@ -184,14 +185,16 @@ export class Election {
   #afterConfirm(reading: SlotReading): readonly ElectionEffect[] {
     const x = splitterBlock(this.#config.region, this.#term);
     const [xState, yState] = [reading.at(x), reading.at(x + 1n)];
-    if (yState.state === "pristine") {
+    const isReadBack = !this.#config.brokenRules.has("announcement-read-back");
+    if (yState.state === "pristine" && isReadBack) {
       const message = `the device acknowledged the announcement of term ${this.#term} and does not hold it`;
       const error = new CorruptionError("ERR_HOLDFAST_ANNOUNCEMENT_LOST", message, this.#term);
       return this.#end({ type: "failed", error });
     }
     const isMine = xState.state === "mark" && !xState.mark.isVoid && xState.mark.claim === this.#config.claim;
-    if (!isMine || yState.state !== "mark") return this.#lose();
-    const search = new RecordSearch(this.#config.region, this.#nextId, this.#term - 1n);
+    if (!isMine && !this.#config.brokenRules.has("claim-read-back")) return this.#lose();
+    if (yState.state !== "mark" && isReadBack) return this.#lose();
+    const search = new RecordSearch(this.#config, this.#nextId, this.#term - 1n);
     this.#step = { type: "adopt", search };
     return [search.request];
   }

@@ -5,6 +5,7 @@
  * half whose copies are both damaged is no crash: it held something that was committed perhaps. Where that could be
  * the newest record, the search ends with an error, for going back to an older one would lose what was answered.
  */
+import { type BrokenRules, NO_BROKEN_RULES } from "@holdfast/environment";
 import { type BlocksRead, type NextId, type ReadBlocks, SlotReading } from "./block-reading.ts";
 import type { CommitRecord } from "./record.ts";
 import { firstTerm, type QuorumRegion, recordBlock } from "./region.ts";
@@ -18,6 +19,13 @@ export type RecordFinding =
 /** What a half holds whose copies are read: a record, nothing, or damage in both copies. */
 type HalfFinding = CommitRecord | "empty" | "corrupt";
 
+/** Where to look. */
+export interface RecordSearchConfig {
+  readonly region: QuorumRegion;
+  /** None by default. */
+  readonly brokenRules?: BrokenRules;
+}
+
 /** Terms read at first; the newest record is nearly always in one of the terms just below. */
 const FIRST_TERMS = 4;
 
@@ -28,17 +36,22 @@ const NEXT_TERMS = 32;
 export class RecordSearch {
   readonly #region: QuorumRegion;
   readonly #nextId: NextId;
+  /** Copies of records that count. */
+  readonly #copies: readonly (0 | 1)[];
   #top: bigint;
   #bottom: bigint;
   #reading: SlotReading;
   #finding: RecordFinding = { type: "none" };
 
   /** @param top - The highest term to look at, one of this generation. */
-  constructor(region: QuorumRegion, nextId: NextId, top: bigint) {
+  constructor(config: RecordSearchConfig, nextId: NextId, top: bigint) {
+    const { region, brokenRules = NO_BROKEN_RULES } = config;
     this.#region = region;
     this.#nextId = nextId;
-    this.#top = top;
-    this.#bottom = bottomOf(region, top, FIRST_TERMS);
+    this.#copies = brokenRules.has("adopt-from-both-copies") ? [0] : [0, 1];
+    const isTopLeftOut = brokenRules.has("adopt-from-the-top") && top > firstTerm(region);
+    this.#top = isTopLeftOut ? top - 1n : top;
+    this.#bottom = bottomOf(region, this.#top, FIRST_TERMS);
     this.#reading = this.#readTerms();
   }
 
@@ -57,7 +70,7 @@ export class RecordSearch {
     const again = this.#reading.accept(event);
     if (again !== undefined) return again;
     for (let term = this.#top; term >= this.#bottom; term -= 1n) {
-      this.#finding = newestOf(this.#region, this.#reading, term);
+      this.#finding = newestOf(this.#region, this.#reading, { term, copies: this.#copies });
       if (this.#finding.type !== "none") return undefined;
     }
     if (this.#bottom === firstTerm(this.#region)) return undefined;
@@ -77,11 +90,17 @@ export class RecordSearch {
   }
 }
 
+interface TermPlace {
+  readonly term: bigint;
+  readonly copies: readonly (0 | 1)[];
+}
+
 /** The newest record of one term whose four blocks were read. */
-function newestOf(region: QuorumRegion, reading: SlotReading, term: bigint): RecordFinding {
+function newestOf(region: QuorumRegion, reading: SlotReading, place: TermPlace): RecordFinding {
+  const { term } = place;
   let newest: CommitRecord | undefined;
   for (const half of [0n, 1n]) {
-    const finding = readHalf(region, reading, { term, half });
+    const finding = readHalf(region, reading, { ...place, half });
     if (finding === "corrupt") return { type: "corrupt", term };
     if (finding !== "empty" && (newest === undefined || finding.seq > newest.seq)) newest = finding;
   }
@@ -91,11 +110,9 @@ function newestOf(region: QuorumRegion, reading: SlotReading, term: bigint): Rec
 function readHalf(
   region: QuorumRegion,
   reading: SlotReading,
-  place: { readonly term: bigint; readonly half: bigint },
+  place: TermPlace & { readonly half: bigint },
 ): HalfFinding {
-  const copies = ([0, 1] as const).map((copy) =>
-    reading.at(recordBlock(region, place.term, copy) + place.half),
-  );
+  const copies = place.copies.map((copy) => reading.at(recordBlock(region, place.term, copy) + place.half));
   let newest: CommitRecord | undefined;
   for (const copy of copies) {
     if (copy.state === "record" && (newest === undefined || copy.record.seq > newest.seq))

@@ -16,6 +16,8 @@ export interface LeaseOptions {
   readonly leaseMs: number;
   /** Asks the server; `answered` is called once with what it said, however late. */
   readonly ask: (answered: (isGranted: boolean) => void) => void;
+  /** True: the rule is broken that a lease ends. */
+  readonly isEndless?: boolean;
 }
 
 /** The lease of one member. */
@@ -33,7 +35,8 @@ export class Lease {
 
   /** True while cached locks may be trusted. */
   get isValid(): boolean {
-    return this.#options.clock.now() < this.#untilMs;
+    const { clock, isEndless = false } = this.#options;
+    return clock.now() < this.#untilMs || (isEndless && this.#untilMs > Number.NEGATIVE_INFINITY);
   }
 
   /** A server that counts this member in was asked at `askedMs`; begins to renew. */

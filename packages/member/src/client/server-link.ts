@@ -3,6 +3,7 @@
  * its operations, and knows in which term, and up to which eviction, it is a member.
  */
 import {
+  type BrokenRules,
   type Cancel,
   type Clock,
   type Cryptography,
@@ -48,6 +49,8 @@ export interface ServerLinkOptions {
   readonly rid: bigint;
   readonly join: JoinRequest;
   readonly timing: MemberTiming;
+  /** None by default. */
+  readonly brokenRules?: BrokenRules;
   /** Where the newest record says the server is; `term` is the newest this member was counted in. */
   readonly findServer: (term: bigint) => Promise<string | undefined>;
   /** True if the volume says that this member is none any more; `term` as above. May throw {@link DeviceError}. */
@@ -100,6 +103,7 @@ export class ServerLink {
     this.lease = new Lease({
       clock: ports.clock,
       leaseMs: options.timing.leaseMs,
+      isEndless: options.brokenRules?.has("lease-ends") === true,
       ask: (answered) => this.#renew(answered),
     });
     const { fsid, formatHash, key } = options.superBlock;

@@ -6,7 +6,7 @@
  * that nobody gives back (reference: scoutfs F4). So a farewell waits for the reports that came before it, and there is
  * none behind it. A member that said farewell has drained: its locks go on at once, also while it is held.
  */
-import type { Clock, Deferred, Logger } from "@holdfast/environment";
+import type { BrokenRules, Clock, Deferred, Logger } from "@holdfast/environment";
 import type { LockServerDriver } from "../locks/lock-server-driver.ts";
 import { EMPTY_BODY, FarewellRequest, Refusal } from "../protocol.ts";
 import type { MemberTiming } from "../timing.ts";
@@ -29,6 +29,7 @@ export interface AttendanceOptions {
   readonly committer: Committer;
   readonly requests: Requests;
   readonly locks: LockServerDriver;
+  readonly brokenRules: BrokenRules;
   readonly evictions: Evictions;
   readonly compactor: Compactor;
   /** What confirms the end of a member that is to be evicted. */
@@ -76,11 +77,11 @@ export class Attendance {
 
   /** Expects the recorded members and gives back those of them whose eviction is to be finished. */
   open(members: ReadonlyMap<bigint, MemberRecord>): readonly bigint[] {
-    const { locks, timing } = this.#options;
+    const { locks, timing, brokenRules } = this.#options;
     const evicted = [...members].filter(([, record]) => record.isEvicted).map(([rid]) => rid);
     for (const rid of evicted) this.roster.bar(rid);
     // Those who are being evicted have locks that go on when that is done, and not before.
-    locks.beginRecovery([...members.keys()]);
+    locks.beginRecovery(brokenRules.has("locks-wait-for-recovery") ? [] : [...members.keys()]);
     for (const [rid, { isEvicted }] of members) if (!isEvicted) this.roster.expect(rid, timing.recoveryMs);
     return evicted;
   }

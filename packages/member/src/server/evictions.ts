@@ -12,7 +12,13 @@
  * server steps 2 and 3 of a member run once at a time, and the blocks they write to are the server's own member's:
  * it does not leave before they are done.
  */
-import type { BlockDevice, Clock, Logger } from "@holdfast/environment";
+import {
+  type BlockDevice,
+  type BrokenRules,
+  type Clock,
+  type Logger,
+  NO_BROKEN_RULES,
+} from "@holdfast/environment";
 import { replayJournal, SpaceFragmentedError, type StoreSpace, writeSegments } from "@holdfast/item-store";
 import type { SegmentRef } from "@holdfast/segment";
 import type { StoredExtent } from "../volume/volume-state.ts";
@@ -38,6 +44,8 @@ export interface EvictionsOptions {
   /** An eviction that was tried again failed. */
   readonly onFatal: (error: unknown) => void;
   readonly log: Logger;
+  /** None by default. */
+  readonly brokenRules?: BrokenRules;
 }
 
 /** An eviction that lacked space is tried again after so long. */
@@ -57,6 +65,7 @@ interface Replayed {
 /** Evicts members. */
 export class Evictions {
   readonly #options: EvictionsOptions;
+  readonly #brokenRules: BrokenRules;
   readonly #running: Map<bigint, Promise<void>> = new Map();
   /** Evictions that wait for space. */
   readonly #retries: Deadlines;
@@ -64,6 +73,7 @@ export class Evictions {
 
   constructor(options: EvictionsOptions) {
     this.#options = options;
+    this.#brokenRules = options.brokenRules ?? NO_BROKEN_RULES;
     this.#retries = new Deadlines(options.clock, (rid) => {
       this.finish(rid).catch((error: unknown) => options.onFatal(error));
     });
@@ -75,6 +85,7 @@ export class Evictions {
     return committer.mutate(async (trees) => {
       const record = await trees.members.get(rid);
       if (record === undefined || record.isEvicted) return false;
+      if (this.#brokenRules.has("mark-before-replay")) return true;
       await trees.members.put(rid, { ...record, isEvicted: true });
       await trees.members.putOwner(rid, ownerOf(record, { wallMs: clock.wallMs(), evidence }));
       trees.amend({ evictGeneration: trees.state.evictGeneration + 1n });
@@ -125,7 +136,7 @@ export class Evictions {
       fsid,
       rid,
       region: record.journal,
-      sinceEpoch: record.journalEpoch,
+      sinceEpoch: record.journalEpoch + (this.#brokenRules.has("replay-every-epoch") ? 1n : 0n),
     });
     const taken: StoredExtent[] = [];
     const unused: StoredExtent[] = [];
@@ -184,7 +195,8 @@ export class Evictions {
         const held = await trees.members.grants(rid);
         for (const extent of held.slice(0, GRANTS_PER_COMMIT)) {
           await trees.members.revoke(rid, extent);
-          await trees.quarantine(extent, rid, term);
+          if (this.#brokenRules.has("quarantine-of-grants")) await trees.free.add(extent);
+          else await trees.quarantine(extent, rid, term);
         }
         return held.length > GRANTS_PER_COMMIT;
       });

@@ -7,7 +7,7 @@
  */
 import { JOURNAL_HALF_BLOCKS_MIN } from "@holdfast/item-store";
 import { SegmentRef } from "@holdfast/segment";
-import type { Clock, Logger } from "@holdfast/environment";
+import { type BrokenRules, type Clock, type Logger, NO_BROKEN_RULES } from "@holdfast/environment";
 import type { Leadership } from "@holdfast/quorum";
 import { BlockRef, compareBytes } from "@holdfast/wire-format";
 import {
@@ -54,6 +54,8 @@ export interface RequestsOptions {
   /** A member left, and may have blocks in quarantine. */
   readonly onOwner: (rid: bigint) => void;
   readonly log: Logger;
+  /** None by default. */
+  readonly brokenRules?: BrokenRules;
 }
 
 /** What a leaving member says of its writes. */
@@ -264,10 +266,17 @@ export class Requests {
     { operation, seen }: Operation,
     apply: (trees: VolumeTrees, record: MemberRecord) => Promise<Uint8Array>,
   ): Promise<Uint8Array> {
-    return this.#options.committer.mutate(async (trees) => {
+    const { committer, log, leadership, brokenRules = NO_BROKEN_RULES } = this.#options;
+    return committer.mutate(async (trees) => {
       const record = await livingMember(trees, rid);
-      const known = await trees.members.result(rid, operation);
-      if (known !== undefined) return known.slice();
+      const known = brokenRules.has("kept-results") ? undefined : await trees.members.result(rid, operation);
+      if (known !== undefined) {
+        log.debug(
+          { event: "operation.repeated", rid, operation, term: leadership.term },
+          "its result is told again",
+        );
+        return known.slice();
+      }
       const result = await apply(trees, record);
       await trees.members.keepResult(rid, operation, seen, result);
       return result;

@@ -21,6 +21,9 @@ import type { ServerRoleOptions } from "./server-role.ts";
 import { VolumeTrees } from "./volume-trees.ts";
 import { Watchdog } from "./watchdog.ts";
 
+/** Where the rule is broken that a silent member's lease ends before it is evicted: how soon it is evicted then. */
+const HASTY_MS = 1;
+
 /** What the parts stand on. */
 export interface ServerPartsOptions extends Omit<ServerRoleOptions, "onEnded"> {
   readonly leadership: Leadership;
@@ -115,8 +118,9 @@ export class ServerParts {
   }
 
   #makeRequests(): Requests {
-    const { clock, leadership, log } = this.#options;
+    const { clock, leadership, log, brokenRules } = this.#options;
     return new Requests({
+      brokenRules,
       committer: this.committer,
       leadership,
       compactor: this.compactor,
@@ -128,8 +132,9 @@ export class ServerParts {
   }
 
   #makeEvictions(): Evictions {
-    const { device, superBlock, rid, leadership, clock, onFatal, log } = this.#options;
+    const { device, superBlock, rid, leadership, clock, onFatal, log, brokenRules } = this.#options;
     return new Evictions({
+      brokenRules,
       device,
       fsid: superBlock.fsid,
       rid,
@@ -160,12 +165,14 @@ export class ServerParts {
   }
 
   #makeAttendance(): Attendance {
-    const { rid, clock, timing, sessions, onFatal, log } = this.#options;
+    const { rid, clock, timing, sessions, onFatal, log, brokenRules } = this.#options;
+    const isHasty = brokenRules.has("eviction-waits-for-lease");
     return new Attendance(
       {
         own: rid,
         clock,
-        timing,
+        timing: isHasty ? { ...timing, recoveryMs: HASTY_MS, memberTimeoutMs: HASTY_MS } : timing,
+        brokenRules,
         committer: this.committer,
         requests: this.requests,
         locks: this.locks,

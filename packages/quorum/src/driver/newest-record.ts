@@ -23,7 +23,7 @@ export async function readNewestRecord(
   const from = fromTerm >= firstTerm(region) && fromTerm <= lastTerm(region) ? fromTerm : firstTerm(region);
   let top = await findTopTerm({ region, nextId, from }, ports);
   while (top !== undefined && top >= firstTerm(region)) {
-    const search = new RecordSearch(region, nextId, top);
+    const search = new RecordSearch({ region }, nextId, top);
     await runReading(search, ports);
     switch (search.finding.type) {
       case "found":

@@ -20,7 +20,7 @@ import { writeBlocks } from "./write-blocks.ts";
  * @throws CorruptionError `ERR_HOLDFAST_RECORD_CORRUPT`.
  */
 export async function readRecordToRenew(region: QuorumRegion, ports: IoPorts): Promise<CommitRecord> {
-  const search = new RecordSearch(region, countIds(), lastTerm(region));
+  const search = new RecordSearch({ region }, countIds(), lastTerm(region));
   await runReading(search, ports);
   const { finding } = search;
   switch (finding.type) {

@@ -35,4 +35,29 @@ export const BREAKABLE_RULES: readonly BreakableRule[] = [
   },
   { name: "journal-check", omission: "a member acknowledges without looking whether it was evicted" },
   { name: "invalidate-before-commit", omission: "a lock is given back before its dirty items are recorded" },
+  { name: "claim-read-back", omission: "a candidate does not look whether its claim of a term still stands" },
+  {
+    name: "announcement-read-back",
+    omission: "a candidate does not look whether its announcement is on the device",
+  },
+  { name: "void-mark", omission: "a candidate passes a term it cannot read without marking it" },
+  { name: "adopt-from-the-top", omission: "a winner does not look at the records of the term just below" },
+  { name: "adopt-from-both-copies", omission: "a winner reads one copy of each record only" },
+  { name: "lease-ends", omission: "a member trusts its cached locks for ever" },
+  {
+    name: "eviction-waits-for-lease",
+    omission: "a silent member is evicted at once, while its lease runs",
+  },
+  { name: "mark-before-replay", omission: "a journal is replayed before its member is marked as evicted" },
+  { name: "replay-every-epoch", omission: "the oldest epoch of a dead member's journal is not replayed" },
+  { name: "quarantine-of-grants", omission: "the blocks of a member that is evicted are free at once" },
+  {
+    name: "freed-nodes-wait",
+    omission: "a node's block is used again before the commit that drops the node is recorded",
+  },
+  { name: "kept-results", omission: "an operation that is asked again is done again" },
+  {
+    name: "locks-wait-for-recovery",
+    omission: "a new server grants locks before the members have reported theirs",
+  },
 ];
