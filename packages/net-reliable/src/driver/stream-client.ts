@@ -6,7 +6,7 @@ import { refusalName } from "../codes.ts";
 import { type IdentityOptions, NONCE_BYTES, completeIdentity } from "../greeting.ts";
 import { DueFrame } from "../streams/due-frame.ts";
 import { StreamError, cut } from "../streams/stream-errors.ts";
-import { STREAM_FRAME } from "../streams/stream-frames.ts";
+import { STREAM_FRAME, decodePart } from "../streams/stream-frames.ts";
 import { StreamChallenge, StreamWelcome } from "../streams/stream-greeting-layouts.ts";
 import {
   STREAM_VERSION,
@@ -227,7 +227,7 @@ class Greeter {
 
   #answer(payload: Uint8Array): void {
     const { key, ticket, nonce, session } = this.#parts;
-    const challenge = StreamChallenge.decode(payload);
+    const challenge = decodePart(StreamChallenge, payload);
     if (challenge.version !== STREAM_VERSION) throw refused("WRONG_VERSION");
     this.#challengeNonce = challenge.nonce;
     this.#due = new DueFrame(STREAM_FRAME.WELCOME, StreamWelcome.sizeBytes);

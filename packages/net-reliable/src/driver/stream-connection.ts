@@ -233,10 +233,9 @@ export class StreamConnection {
     try {
       this.#exchange.receive(bytes);
     } catch (error) {
-      const fault = error instanceof RangeError ? broken(error.message) : error;
       this.#stream.destroy();
-      this.#end(fault instanceof HoldfastError ? fault : broken("its reader failed"));
-      if (!(fault instanceof HoldfastError)) throw error;
+      this.#end(error instanceof HoldfastError ? error : broken("its reader failed"));
+      if (!(error instanceof HoldfastError)) throw error;
       return;
     }
     const { incoming } = this.#exchange;

@@ -16,6 +16,7 @@ import {
   StreamHeading,
   StreamTrailer,
   codeText,
+  decodePart,
   headingFrame,
   streamFrame,
 } from "./stream-frames.ts";
@@ -130,13 +131,13 @@ export class Exchange {
   #takeHeading(payload: Uint8Array): void {
     if (this.#hasHeading || this.incoming.isOver) throw broken("a heading comes where none is due");
     this.#hasHeading = true;
-    const { command, isSummed } = StreamHeading.decode(payload.subarray(0, StreamHeading.sizeBytes));
+    const { command, isSummed } = decodePart(StreamHeading, payload.subarray(0, StreamHeading.sizeBytes));
     this.incoming.announce(isSummed);
     this.#events.heading(command, payload.subarray(StreamHeading.sizeBytes));
   }
 
   #takeTrailer(header: StreamHeader, payload: Uint8Array): void {
-    this.incoming.finish(header, StreamTrailer.decode(payload));
+    this.incoming.finish(header, decodePart(StreamTrailer, payload));
     if (!this.#hasHeading && this.incoming.error === undefined)
       throw broken("a trailer without error comes before the heading");
     this.#events.finished();

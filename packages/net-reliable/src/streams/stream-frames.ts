@@ -191,7 +191,7 @@ export function codeText(code: Uint8Array): string {
  * @throws StreamError `ERR_HOLDFAST_STREAM_BROKEN` when it is damaged or makes no sense.
  */
 export function readHeader(header: Uint8Array): StreamHeader {
-  const layout = StreamFrameLayout.decode(header);
+  const layout = decodePart(StreamFrameLayout, header);
   if (layout.checksum !== crc32c(header, 0, CHECKED_BYTES))
     throw broken("a frame's header does not match its checksum");
   const { type, reserved, payloadBytes, position, payloadChecksum } = layout;
@@ -201,6 +201,20 @@ export function readHeader(header: Uint8Array): StreamHeader {
   if (payloadBytes < limits.least || payloadBytes > limits.most)
     throw broken(`a frame of type ${type} has ${payloadBytes} bytes`);
   return { type, payloadBytes, position, payloadChecksum };
+}
+
+/**
+ * Decodes what a peer has sent.
+ *
+ * @throws StreamError `ERR_HOLDFAST_STREAM_BROKEN` when it is malformed.
+ */
+export function decodePart<V>(codec: StructCodec<V>, part: Uint8Array): V {
+  try {
+    return codec.decode(part);
+  } catch (cause) {
+    if (cause instanceof RangeError) throw broken(cause.message);
+    throw cause;
+  }
 }
 
 function exactly(bytes: number): { readonly least: number; readonly most: number } {

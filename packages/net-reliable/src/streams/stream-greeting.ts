@@ -7,7 +7,7 @@
 import { type Cryptography, utf8 } from "@holdfast/environment";
 import { REFUSAL } from "../codes.ts";
 import { PROOF_BYTES, type SessionIdentity } from "../greeting.ts";
-import { STREAM_FRAME, streamFrame } from "./stream-frames.ts";
+import { STREAM_FRAME, decodePart, streamFrame } from "./stream-frames.ts";
 import { StreamChallenge, StreamGreeting, StreamWelcome } from "./stream-greeting-layouts.ts";
 
 /** Version of the protocol of streams; both sides must have the same. */
@@ -61,7 +61,7 @@ export function judgeStreamGreeting(
   challengeNonce: Uint8Array,
   secretOf: (greeting: StreamGreeting) => Uint8Array | undefined,
 ): number {
-  const greeting = StreamGreeting.decode(body);
+  const greeting = decodePart(StreamGreeting, body);
   if (greeting.version !== STREAM_VERSION) return REFUSAL.WRONG_VERSION;
   if (greeting.fsid !== identity.fsid) return REFUSAL.WRONG_VOLUME;
   const secret = secretOf(greeting);
@@ -89,7 +89,7 @@ export function judgeStreamWelcome(
   { identity, cryptography }: StreamGreetingKey,
   nonces: readonly [client: Uint8Array, server: Uint8Array],
 ): number {
-  const { refusal } = StreamWelcome.decode(body);
+  const { refusal } = decodePart(StreamWelcome, body);
   return isSealed(body, cryptography, identity.key, [SERVER_LABEL, ...nonces]) ? refusal : REFUSAL.BAD_PROOF;
 }
 
