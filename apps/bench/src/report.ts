@@ -65,7 +65,7 @@ function linesOf({
 }
 
 function times(ratio: number | undefined): string {
-  if (ratio === undefined) return "–";
+  if (ratio === undefined || !Number.isFinite(ratio)) return "–";
   return `${ratio >= 10 ? ratio.toFixed(0) : ratio.toFixed(2)}×`;
 }
 

@@ -8,6 +8,8 @@ export interface MessagingSizes {
   readonly durationMs: number;
   /** Counted runs of each contestant: short and many, because a noisy machine changes its pace within seconds. */
   readonly rounds: number;
+  /** Resets of the connection in a run of their own. */
+  readonly resets: number;
 }
 
 /** Work of the streams suite. */
@@ -83,7 +85,7 @@ const MIB = 1024n * 1024n;
 /** Figures worth quoting. */
 export const FULL_SIZES: Sizes = {
   runs: 5,
-  messaging: { durationMs: 150, rounds: 15 },
+  messaging: { durationMs: 150, rounds: 15, resets: 15 },
   streams: { totalBytes: 512 << 20, rounds: 15 },
   items: { items: 200_000, batchItems: 1000, gets: 200_000, singlePuts: 2000, volumeBytes: 512n * MIB },
   locks: { cachedUses: 1_000_000, firstUses: 256, handovers: 200, volumeBytes: 256n * MIB },
@@ -95,7 +97,7 @@ export const FULL_SIZES: Sizes = {
 /** Enough to see a row move by half. */
 export const QUICK_SIZES: Sizes = {
   runs: 3,
-  messaging: { durationMs: 100, rounds: 5 },
+  messaging: { durationMs: 100, rounds: 5, resets: 5 },
   streams: { totalBytes: 256 << 20, rounds: 5 },
   items: { items: 50_000, batchItems: 1000, gets: 50_000, singlePuts: 500, volumeBytes: 256n * MIB },
   locks: { cachedUses: 300_000, firstUses: 256, handovers: 50, volumeBytes: 256n * MIB },

@@ -26,9 +26,13 @@ async function connect(address: string): Promise<EchoClient> {
   const connection = new BareConnection(socket, (body) => client.replied(body));
   const client: EchoClient = {
     replied: () => {},
+    broken: () => {},
     send: (body) => connection.send(body),
     close: () => connection.close(),
   };
+  // What went wrong shows in what follows: the end.
+  socket.on("error", () => {});
+  socket.on("close", () => client.broken());
   return client;
 }
 

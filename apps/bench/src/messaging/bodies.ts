@@ -5,7 +5,7 @@ import { Decoder, Encoder } from "@msgpack/msgpack";
 import type { Answer } from "./echo.ts";
 
 /** The kinds of bodies. */
-export type BodyName = "raw" | "msgpack";
+export type BodyName = "raw" | "msgpack" | "counted";
 
 /** The bodies of one client or one server. */
 export interface Bodies {
@@ -30,6 +30,12 @@ const VALUE: readonly unknown[] = [
   ["a", "b", 3],
 ];
 
+/** The kind of that name, as a process is told it. @throws Error when there is none. */
+export function bodyNameOf(word = ""): BodyName {
+  if (word === "raw" || word === "msgpack" || word === "counted") return word;
+  throw new Error(`there are no bodies "${word}"`);
+}
+
 /** @param isCopying - The transport copies what it gets, so the encoder may use the same memory again. */
 export function bodiesOf(name: BodyName, isCopying: boolean): Bodies {
   switch (name) {
@@ -37,6 +43,8 @@ export function bodiesOf(name: BodyName, isCopying: boolean): Bodies {
       return rawBodies();
     case "msgpack":
       return msgpackBodies(isCopying);
+    case "counted":
+      return countedBodies();
   }
 }
 
@@ -48,6 +56,39 @@ function rawBodies(): Bodies {
       if (length !== RAW_BYTES) throw new Error(`an echo has ${length} bytes`);
     },
     answer: (request) => request,
+  };
+}
+
+/** A request that bears a number. */
+export function numbered(number: number): Uint8Array {
+  const body = new Uint8Array(RAW_BYTES);
+  new DataView(body.buffer).setUint32(0, number);
+  return body;
+}
+
+/** The number of a request, or of the one that an answer is for. */
+export function numberOf(body: Uint8Array): number {
+  return new DataView(body.buffer, body.byteOffset).getUint32(0);
+}
+
+/** How often the server has done what an answer is for. */
+export function countOf(answer: Uint8Array): number {
+  return new DataView(answer.buffer, answer.byteOffset).getUint32(4);
+}
+
+/** Answers that tell how often their request came. */
+function countedBodies(): Bodies {
+  const counts = new Map<number, number>();
+  return {
+    ...rawBodies(),
+    answer: (request) => {
+      const number = numberOf(request);
+      const count = (counts.get(number) ?? 0) + 1;
+      counts.set(number, count);
+      const answer = numbered(number);
+      new DataView(answer.buffer).setUint32(4, count);
+      return answer;
+    },
   };
 }
 

@@ -6,6 +6,8 @@
 export interface EchoClient {
   /** Called for each answer, in the order of the requests; the body is valid only during the call. */
   replied: (body: Uint8Array) => void;
+  /** Called when the connection is gone and requests with it; a session never tells, because it goes on by itself. */
+  broken: () => void;
   /** Asks; the body may be reused at once if the contestant says so. */
   send(body: Uint8Array): void;
   /** Ends the connection. */

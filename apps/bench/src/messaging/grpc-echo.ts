@@ -57,6 +57,7 @@ async function connect(port: string): Promise<EchoClient> {
   let isClosed = false;
   const client: EchoClient = {
     replied: () => {},
+    broken: () => {},
     send: (body) => {
       call.write(body);
     },
@@ -67,8 +68,9 @@ async function connect(port: string): Promise<EchoClient> {
     },
   };
   call.on("data", (body: Uint8Array) => client.replied(body));
-  call.on("error", (error) => {
-    if (!isClosed) throw error;
+  call.on("error", () => {
+    connection.close();
+    if (!isClosed) client.broken();
   });
   return client;
 }

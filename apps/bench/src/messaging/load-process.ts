@@ -5,13 +5,13 @@
  * Each contestant has its own, so that none runs in code or a heap that another one has shaped.
  */
 import { parentGone, say } from "../child.ts";
-import { bodiesOf } from "./bodies.ts";
+import { bodiesOf, bodyNameOf } from "./bodies.ts";
 import { contestantOf } from "./contestants.ts";
 import { requestsPerSecond, roundTripUs } from "./load.ts";
 
 const [name = "", bodyName, address = ""] = process.argv.slice(2);
 const contestant = await contestantOf(name);
-const bodies = bodiesOf(bodyName === "msgpack" ? "msgpack" : "raw", contestant.isCopying);
+const bodies = bodiesOf(bodyNameOf(bodyName), contestant.isCopying);
 const client = await contestant.connect(address);
 process.on("message", (line) => {
   const [outstanding = 0, durationMs = 0] = String(line).split(" ").map(Number);

@@ -9,6 +9,7 @@ import { withDirectory } from "../scratch.ts";
 import type { MessagingSizes } from "../sizes.ts";
 import type { BodyName } from "./bodies.ts";
 import type { ContestantName } from "./contestants.ts";
+import { measureResets } from "./resets.ts";
 
 /** Contestants that meet each other, and the least ratios that are aimed at. */
 interface Heat {
@@ -67,6 +68,7 @@ export async function measureMessaging(sizes: MessagingSizes): Promise<readonly 
   const rows: Row[] = [];
   for (const heat of HEATS)
     rows.push(...(await withDirectory((directory) => measureHeat(heat, directory, sizes))));
+  rows.push(await measureResets(sizes));
   return rows;
 }
 

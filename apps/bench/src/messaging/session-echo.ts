@@ -68,6 +68,7 @@ async function connect(address: string): Promise<EchoClient> {
   };
   const client: EchoClient = {
     replied: () => {},
+    broken: () => {},
     send: (body) => {
       session.call(ECHO_COMMAND, body, done);
     },

@@ -25,14 +25,16 @@ async function connect(port: string): Promise<EchoClient> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}`, { perMessageDeflate: false });
   const client: EchoClient = {
     replied: () => {},
+    broken: () => {},
     send: (body) => socket.send(body),
     close: () => socket.terminate(),
   };
   socket.on("message", (data) => client.replied(bytesOf(data)));
   await new Promise((resolve, reject) => {
     socket.once("open", resolve);
-    socket.once("error", reject);
+    socket.on("error", reject);
   });
+  socket.on("close", () => client.broken());
   return client;
 }
 
