@@ -1,4 +1,4 @@
-import { BLOCK_BYTES } from "@holdfast/environment";
+import { BLOCK_BYTES, UNKNOWN_PROCESS } from "@holdfast/environment";
 import { describe, expect, test } from "vitest";
 import { type Simulated, simulate } from "./simulated.ts";
 
@@ -102,11 +102,24 @@ describe("a fence agent", () => {
   test("confirms nothing of a member that nobody knows", async () => {
     const simulated = simulate();
     const server = simulated.start("server");
-    const target = { rid: 9n, address: "", process: server.ports.processes.own, reason: "silence" };
+    const target = { rid: 9n, address: "", process: UNKNOWN_PROCESS, reason: "silence" };
 
     const answer = await simulated.settle(server.ports.fenceAgent.fence(target).answer);
 
     expect(answer.isConfirmed).toBe(false);
+    expect(server.process.isDead).toBe(false);
+  });
+
+  test("finds a member that died before it knew its own identity by the process that had joined", async () => {
+    const simulated = simulate();
+    const victim = simulated.start("victim");
+    const server = simulated.start("server");
+    const target = { rid: 9n, address: "", process: victim.ports.processes.own, reason: "silence" };
+
+    const answer = await simulated.settle(server.ports.fenceAgent.fence(target).answer);
+
+    expect(answer.isConfirmed).toBe(true);
+    expect(victim.process.isDead).toBe(true);
   });
 
   test("does not confirm while a write of a dead member is held back", async () => {

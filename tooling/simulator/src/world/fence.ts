@@ -54,9 +54,10 @@ export class SimulatedFenceAgent implements FenceAgent {
     return { answer: this.#answer(target), cancel: () => {} };
   }
 
-  #answer({ rid }: FenceTarget): Promise<FenceAnswer> {
+  #answer(target: FenceTarget): Promise<FenceAnswer> {
     const { world } = this.#process;
-    const victim = world.processes.find((process) => process.rid === rid);
+    const { rid } = target;
+    const victim = find(world.processes, target);
     const deadlineMs = world.nowMs + FENCE_PATIENCE_MS;
     world.note(this.#process.name, () => `fences ${victim?.name ?? `the unknown ${rid}`}`);
     victim?.kill({ isSilent: true, isFenced: true });
@@ -73,6 +74,16 @@ export class SimulatedFenceAgent implements FenceAgent {
       world.after(POLL_MS, look);
     });
   }
+}
+
+/** The process that is a member: by its identity on the volume, or as what it joined if it died before it knew that. */
+function find(
+  processes: readonly SimulatedProcess[],
+  { rid, process: { pid, hostName } }: FenceTarget,
+): SimulatedProcess | undefined {
+  const named = processes.find((process) => process.rid === rid);
+  const joined = processes[pid - 1];
+  return named ?? (joined?.rid === undefined && joined?.host === hostName ? joined : undefined);
 }
 
 function identityOf(process: SimulatedProcess): ProcessIdentity {
