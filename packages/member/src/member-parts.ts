@@ -24,6 +24,7 @@ import {
 } from "@holdfast/quorum";
 import { SegmentRef } from "@holdfast/segment";
 import { checkCommitted } from "./client/commit-check.ts";
+import { NewestSeen } from "./client/newest-seen.ts";
 import { isForgotten } from "./client/farewell-sign.ts";
 import { CompactionWorker } from "./client/compaction-worker.ts";
 import { ManifestFollower } from "./client/manifest-follower.ts";
@@ -110,6 +111,7 @@ export class MemberParts {
   readonly #options: OpenMemberOptions;
   readonly #doorway: Doorway | undefined;
   readonly #region: QuorumRegion;
+  readonly #newestSeen: NewestSeen = new NewestSeen();
   readonly #brokenRules: BrokenRules;
   readonly #manifest: ManifestFollower;
   readonly #locks: LockClientDriver;
@@ -355,6 +357,7 @@ export class MemberParts {
     const { device, clock } = this.#options;
     return checkCommitted({
       link: this.link,
+      newestSeen: this.#newestSeen,
       readTermStatus: (term) => readTermStatus(this.#region, { device, clock }, term),
     });
   }

@@ -7,14 +7,19 @@
  *   - A later term: the write waits until its server has counted this member in, and looks again.
  *   - A record that tells of evictions unknown here, or none that can be read: the server is asked. Its word, given
  *     after a check that began when it was asked, is as good as the look: whoever evicts this member does so later.
+ *
+ * A device that shows less than it has shown before ends the membership: what was acknowledged is gone from it.
  */
-import type { TermStatus } from "@holdfast/quorum";
+import type { CommitRecord, TermStatus } from "@holdfast/quorum";
 import { evictGenerationOf } from "../volume/volume-state.ts";
+import { DeviceRolledBackError, type NewestSeen } from "./newest-seen.ts";
 import type { ServerLink } from "./server-link.ts";
 
 /** What the check looks at. */
 export interface CommitCheckOptions {
-  readonly link: Pick<ServerLink, "term" | "evictGeneration" | "failure" | "confirm" | "termAfter">;
+  readonly link: Pick<ServerLink, "term" | "evictGeneration" | "failure" | "confirm" | "termAfter" | "fail">;
+  /** What the device has shown before. */
+  readonly newestSeen: NewestSeen;
   /** Reads the term's slots and newest record, now. */
   readonly readTermStatus: (term: bigint) => Promise<TermStatus>;
 }
@@ -22,7 +27,7 @@ export interface CommitCheckOptions {
 /**
  * Resolves when what this member wrote before the call is committed.
  *
- * @throws {@link EvictedError} when it never will be by this member's word.
+ * @throws {@link EvictedError} when it never will be by this member's word; {@link DeviceRolledBackError}.
  */
 export async function checkCommitted(options: CommitCheckOptions): Promise<void> {
   const { link } = options;
@@ -31,11 +36,21 @@ export async function checkCommitted(options: CommitCheckOptions): Promise<void>
     const { term } = link;
     const { isSuperseded, record } = await options.readTermStatus(term);
     if (link.failure !== undefined) throw link.failure;
+    if (record !== undefined) takeSeen(options, record);
     if (isSuperseded) {
       await link.termAfter(term);
       continue;
     }
     const isKnown = record !== undefined && evictGenerationOf(record.payload) === link.evictGeneration;
     return isKnown ? undefined : await link.confirm();
+  }
+}
+
+function takeSeen({ link, newestSeen }: CommitCheckOptions, record: CommitRecord): void {
+  try {
+    newestSeen.take(record);
+  } catch (error) {
+    if (error instanceof DeviceRolledBackError) link.fail(error);
+    throw error;
   }
 }

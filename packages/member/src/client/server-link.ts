@@ -218,7 +218,7 @@ export class ServerLink {
 
   /** Hangs up. Everything that waits fails with `error`. */
   close(error: Error): void {
-    this.#fail(error);
+    this.fail(error);
   }
 
   /** Looks for the sign now and then, until what is returned is called. */
@@ -277,7 +277,7 @@ export class ServerLink {
       this.#joined.resolve(reply);
     } catch (error) {
       // What a server says to one who is no member yet is final; only a broken connection is not its word.
-      if (error instanceof Error && !isUnanswered(error)) this.#fail(error);
+      if (error instanceof Error && !isUnanswered(error)) this.fail(error);
       throw error;
     }
     return askedMs;
@@ -303,7 +303,7 @@ export class ServerLink {
     this.#session.call(Command.renew, EMPTY_BODY, (error) => {
       answered(error === 0);
       // A new server that was told nothing of a leaving member does not know it.
-      if (error === Refusal.evicted && !this.#isLeaving) this.#fail(new EvictedError(this.#options.rid));
+      if (error === Refusal.evicted && !this.#isLeaving) this.fail(new EvictedError(this.#options.rid));
     });
   }
 
@@ -323,16 +323,17 @@ export class ServerLink {
     if (refusal === Refusal.quarantined)
       return new NoSpaceError(0, "this operation", "ERR_HOLDFAST_SPACE_QUARANTINED");
     if (refusal !== Refusal.evicted) return new OperationRefusedError(command, refusal, { cause: error });
-    this.#fail(new EvictedError(this.#options.rid, { cause: error }));
+    this.fail(new EvictedError(this.#options.rid, { cause: error }));
     return this.#failure;
   }
 
   #refused(code: number): void {
     const isGone = code === Refusal.evicted || code === REFUSAL.EVICTED || code === REFUSAL.FORGOTTEN;
-    this.#fail(isGone ? new EvictedError(this.#options.rid) : new SessionRefusedError(code));
+    this.fail(isGone ? new EvictedError(this.#options.rid) : new SessionRefusedError(code));
   }
 
-  #fail(error: Error): void {
+  /** Ends the membership: nothing is acknowledged, and no cached lock used, from now on. Idempotent. */
+  fail(error: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = error;
     this.lease.end(error);

@@ -1,6 +1,7 @@
 import { readTermStatus } from "@holdfast/quorum";
 import { expect, test } from "vitest";
 import { type CommitCheckOptions, checkCommitted } from "../../src/client/commit-check.ts";
+import { NewestSeen } from "../../src/client/newest-seen.ts";
 import { ServerWorld, type TestServer } from "../world/server-world.ts";
 
 const EVICTED = new Error("evicted");
@@ -12,6 +13,9 @@ class Membership implements CheckLink {
   failure: Error | undefined;
   readonly asked: string[] = [];
   onConfirm: () => Promise<void> = () => Promise.resolve();
+  fail(error: Error): void {
+    this.failure = error;
+  }
   onTermAfter: (term: bigint) => Promise<void> = () => Promise.reject(new Error("nobody waits here"));
 
   confirm(): Promise<void> {
@@ -38,8 +42,13 @@ async function fixture(): Promise<{
   const link = new Membership();
   link.term = server.leadership.term;
   const { device, clock } = world;
+  const newestSeen = new NewestSeen();
   const check = (): Promise<void> =>
-    checkCommitted({ link, readTermStatus: (term) => readTermStatus(world.region, { device, clock }, term) });
+    checkCommitted({
+      link,
+      newestSeen,
+      readTermStatus: (term) => readTermStatus(world.region, { device, clock }, term),
+    });
   return { world, server, link, check };
 }
 
@@ -149,4 +158,30 @@ test("a membership that ended before the look, or during it, ends the check", as
   await expect(check()).rejects.toBe(EVICTED);
 
   expect(link.asked).toEqual([]);
+});
+
+test("scenario 23: a device that went back to an earlier state ends the membership, loudly", async () => {
+  const { world, server, link, check } = await fixture();
+  const before = world.device.bytes.slice();
+  for (let commits = 0; commits < 3; commits += 1)
+    await server.committer.mutate((trees) => Promise.resolve(trees.amend({})));
+  await check();
+  world.device.bytes.set(before);
+
+  await expect(check()).rejects.toMatchObject({ code: "ERR_HOLDFAST_DEVICE_ROLLED_BACK" });
+  expect(link.failure).toMatchObject({ code: "ERR_HOLDFAST_DEVICE_ROLLED_BACK" });
+});
+
+test("a newest commit whose first copy is damaged since is no roll-back", async () => {
+  const { world, server, link, check } = await fixture();
+  await server.committer.mutate((trees) => Promise.resolve(trees.amend({})));
+  await check();
+  const { recordsBlock } = world.layout.quorum;
+  world.device.bytes.fill(0x55, Number(recordsBlock) * 4096, Number(recordsBlock + 8n) * 4096);
+
+  const checking = check();
+  await world.clock.advance(1000);
+  await checking;
+
+  expect(link.failure).toBeUndefined();
 });
