@@ -146,7 +146,7 @@ export class Session {
     this.#unacknowledgedBytes += FRAME_HEADER_BYTES + frame.body.length;
     if (!this.#inbox.isEmpty || (frame.flags === 0 && this.#isBusy())) this.#inbox.add(frame);
     else this.#take(frame);
-    if (this.#isAcknowledgementDue()) this.#events.output();
+    if (!this.#outbox.hasUnsent && this.#isAcknowledgementDue()) this.#events.output();
   }
 
   /**
