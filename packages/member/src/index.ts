@@ -4,6 +4,7 @@ export * from "./errors.ts";
 export * from "./formats.ts";
 export { CloseTimeoutError } from "./leaving.ts";
 export * from "./member.ts";
+export { Command } from "./protocol.ts";
 export {
   FenceReply,
   FenceRequest,

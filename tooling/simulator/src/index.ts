@@ -5,6 +5,7 @@ export * from "./judge/history.ts";
 export * from "./judge/linearizability.ts";
 export * from "./atlas/anatomy.ts";
 export * from "./atlas/fault-atlas.ts";
+export * from "./coverage/points.ts";
 export * from "./plan/draw-faults.ts";
 export * from "./plan/fault-kinds.ts";
 export * from "./plan/plan-text.ts";

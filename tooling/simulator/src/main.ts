@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
+import { countCoverage, missingPoints } from "./coverage/points.ts";
 import { formatHistory } from "./judge/history-text.ts";
 import { formatPlan, parsePlan } from "./plan/plan-text.ts";
 import { BREAKABLE_RULES } from "./scenario/broken-rules.ts";
@@ -99,11 +100,33 @@ async function simulate(parsed: SimulateArguments, args: readonly string[]): Pro
   const isBad = last !== undefined && last.violations.length > 0;
   process.stdout.write(parsed.isJson ? toJson(result, seconds) : toText(result, seconds));
   if (isBad && !parsed.isJson) process.stdout.write(describeViolations(last, parsed));
-  return isBad ? 1 : 0;
+  return isBad || isCoverageMissing(result, parsed) ? 1 : 0;
+}
+
+/** Says which points were not met; true if they were required. */
+function isCoverageMissing(
+  { counters, seedCount }: SeedsResult,
+  { isCoverageRequired }: SimulateArguments,
+): boolean {
+  if (!isCoverageRequired) return false;
+  const missing = missingPoints(countCoverage(counters), seedCount);
+  for (const { name, what } of missing)
+    process.stderr.write(`never happened in ${seedCount} seeds: ${name}: ${what}\n`);
+  return missing.length > 0;
+}
+
+function row(count: number, name: string): string {
+  return `  ${String(count).padStart(9)}  ${name}\n`;
 }
 
 function toText({ seedCount, eventCount, counters, last }: SeedsResult, seconds: number): string {
-  const counts = counters.map(([name, count]) => `  ${String(count).padStart(9)}  ${name}\n`).join("");
+  const coverage = countCoverage(counters);
+  const isPoint = new Set(coverage.map(({ name }) => name));
+  const others = counters.filter(([name]) => !isPoint.has(name)).map(([name, count]) => row(count, name));
+  const points = coverage.map(({ name, isCommon, what, count }) =>
+    row(count, `${isCommon ? "common" : "rare  "}  ${name}: ${what}`),
+  );
+  const counts = [...others, "coverage:\n", ...points].join("");
   const speed = Math.round(eventCount / seconds);
   const violationCount = last?.violations.length ?? 0;
   return (
@@ -123,6 +146,7 @@ function toJson({ seedCount, eventCount, counters, last }: SeedsResult, seconds:
     violatingSeed: violations.length > 0 ? last?.seed.toString() : undefined,
     violations,
     counters: Object.fromEntries(counters),
+    coverage: Object.fromEntries(countCoverage(counters).map(({ name, count }) => [name, count])),
   })}\n`;
 }
 

@@ -85,8 +85,7 @@ export class Evictions {
     return committer.mutate(async (trees) => {
       const record = await trees.members.get(rid);
       if (record === undefined || record.isEvicted) return false;
-      if (this.#brokenRules.has("mark-before-replay")) return true;
-      await trees.members.put(rid, { ...record, isEvicted: true });
+      await trees.members.put(rid, { ...record, isEvicted: !this.#brokenRules.has("mark-before-replay") });
       await trees.members.putOwner(rid, ownerOf(record, { wallMs: clock.wallMs(), evidence }));
       trees.amend({ evictGeneration: trees.state.evictGeneration + 1n });
       return true;
@@ -195,8 +194,7 @@ export class Evictions {
         const held = await trees.members.grants(rid);
         for (const extent of held.slice(0, GRANTS_PER_COMMIT)) {
           await trees.members.revoke(rid, extent);
-          if (this.#brokenRules.has("quarantine-of-grants")) await trees.free.add(extent);
-          else await trees.quarantine(extent, rid, term);
+          await trees.quarantine(extent, rid, term);
         }
         return held.length > GRANTS_PER_COMMIT;
       });

@@ -207,6 +207,7 @@ export class VolumeTrees {
 
   /** Puts an extent where nobody allocates until its owner is confirmed dead; under {@link NOBODY}, until no tree reaches it. */
   async quarantine(extent: Extent, owner: bigint, term: bigint): Promise<void> {
+    if (owner !== NOBODY && this.#options.brokenRules.has("quarantine")) return this.free.add(extent);
     await this.#trees.quarantine.put(
       quarantineKey(owner, extent.start),
       quarantineValue({ extent, owner, term }),

@@ -49,6 +49,12 @@ export class FaultAtlas {
     return this.#isRolledBack || this.#isHalted || alone.some((kind) => this.#struck.has(kind));
   }
 
+  /** True if an error of the class corruption with this code is what must follow, or may. */
+  explains(code: string): boolean {
+    const isMarkLost = code === "ERR_HOLDFAST_ANNOUNCEMENT_LOST" && this.#struck.has("mark");
+    return isMarkLost || this.isLossAllowed;
+  }
+
   /** True if the device went back to an older state as a whole: acknowledged writes are gone. */
   get isRolledBack(): boolean {
     return this.#isRolledBack;

@@ -38,9 +38,11 @@ export const NETWORK_HANDLERS: Readonly<Record<NetworkFault, FaultHandler>> = {
     });
     field.later(fault.lastsMs, () => openAll(field));
   },
-  "swizzle-clog": (field, { fault, random }) => {
+  "swizzle-clog": async (field, { victim, fault, random }) => {
+    const server = await field.server(victim);
     const chosen = random.shuffle(field.fleet.hosts).slice(0, random.between(1, field.fleet.hosts.length));
     const stepMs = fault.lastsMs / (2 * chosen.length);
+    if (chosen.includes(server)) field.counters.add("swizzle-clog-hit-server");
     chosen.forEach((host, index) => field.later(index * stepMs, () => clog(field, host)));
     random
       .shuffle(chosen)

@@ -22,9 +22,11 @@ export const PROCESS_HANDLERS: Readonly<Record<ProcessFault, FaultHandler>> = {
     await field.fleet.leave(victim);
     field.comeBack(victim, fault.lastsMs);
   },
-  "wall-jump": ({ world }, { victim: { process }, random }) => {
+  "wall-jump": ({ world, counters }, { victim: { process, member }, random }) => {
     if (process === undefined) return;
-    process.wallJumpMs += random.range(-WALL_JUMP_MAX_MS, WALL_JUMP_MAX_MS);
+    const jumpMs = random.range(-WALL_JUMP_MAX_MS, WALL_JUMP_MAX_MS);
+    process.wallJumpMs += jumpMs;
+    if (jumpMs < 0 && member !== undefined) counters.add("clock-jumped-back");
     world.note(process.name, `its wall clock is ${(process.wallJumpMs / YEAR_MS).toFixed(1)} years off`);
   },
   "wall-strobe": (field, { victim: { process }, fault, random }) => {

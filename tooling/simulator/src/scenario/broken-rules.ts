@@ -50,7 +50,7 @@ export const BREAKABLE_RULES: readonly BreakableRule[] = [
   },
   { name: "mark-before-replay", omission: "a journal is replayed before its member is marked as evicted" },
   { name: "replay-every-epoch", omission: "the oldest epoch of a dead member's journal is not replayed" },
-  { name: "quarantine-of-grants", omission: "the blocks of a member that is evicted are free at once" },
+  { name: "quarantine", omission: "the blocks of members that are gone without farewell are free at once" },
   {
     name: "freed-nodes-wait",
     omission: "a node's block is used again before the commit that drops the node is recorded",

@@ -14,6 +14,9 @@ import {
 import { type CommitRecord, CorruptionError } from "@holdfast/quorum";
 import type { Anatomy } from "../atlas/anatomy.ts";
 import { VolumeAnatomy } from "../atlas/volume-anatomy.ts";
+import { ElectionWatch } from "../coverage/election-watch.ts";
+import { MemberWatch } from "../coverage/member-watch.ts";
+import { TrafficWatch } from "../coverage/traffic-watch.ts";
 import { audit } from "../shadow/audit.ts";
 import type { BlockRun } from "../shadow/block-runs.ts";
 import { type CommittedVolume, ShadowMap } from "../shadow/shadow-map.ts";
@@ -41,6 +44,8 @@ interface Judges {
   readonly layout: VolumeLayout;
   readonly mkfs: BlockRun;
   readonly anatomy: VolumeAnatomy;
+  readonly elections: ElectionWatch;
+  readonly members: MemberWatch;
 }
 
 /** A cluster of members as `@holdfast/member` makes them. */
@@ -58,8 +63,10 @@ export class MemberCluster implements Cluster {
     this.#world = world;
   }
 
-  readonly judgeLanding = (write: LandingWrite): string | undefined =>
-    this.#judges?.records.judge(write) ?? this.#judges?.shadow.judge(write);
+  readonly judgeLanding = (write: LandingWrite): string | undefined => {
+    this.#judges?.elections.landed(write);
+    return this.#judges?.records.judge(write) ?? this.#judges?.shadow.judge(write);
+  };
 
   /** Blocks of dead members that an agent could have confirmed. */
   leftovers(): readonly string[] {
@@ -98,13 +105,18 @@ export class MemberCluster implements Cluster {
     const region = { fsid, ...layout.quorum };
     const newest = (): CommittedVolume | undefined => shadow.newest;
     const anatomy = new VolumeAnatomy({ layout, region, medium: world.medium, newest });
-    this.#judges = { records, shadow, layout, mkfs, anatomy };
+    const { counters, medium, watched } = world;
+    const elections = new ElectionWatch({ region, counters, medium });
+    const members = new MemberWatch({ ...watched, counters, elections });
+    watched.network.tap = new TrafficWatch(counters).sent;
+    this.#judges = { records, shadow, layout, mkfs, anatomy, elections, members };
   }
 
   async open(options: OpenOptions): Promise<ClusterMember> {
     const { process, listenAddress, brokenRules, onLost } = options;
     const { fenceAgent, ...ports } = options.ports;
     const volume = this.#world?.config.volume;
+    this.#judges?.members.watch(process);
     const member = await openMember({
       ...ports,
       ...(volume?.isFenced === true ? { fenceAgent } : {}),
@@ -126,17 +138,19 @@ export class MemberCluster implements Cluster {
   /** The log of a member, heard by the judges as well. */
   #overheard(log: Logger, process: SimulatedProcess): Logger {
     const heard =
-      (level: "debug" | "info") =>
+      (level: "debug" | "info" | "warn") =>
       (facts: object, message: string): void => {
+        this.#judges?.members.heard(process, facts as Readonly<Record<string, unknown>>);
         this.#judges?.records.heard(facts);
         this.#identify(facts, process);
         log[level](facts, message);
       };
     const error = (facts: object, message: string): void => {
+      this.#judges?.members.heard(process, facts as Readonly<Record<string, unknown>>);
       this.#judgeHalt(facts);
       log.error(facts, message);
     };
-    return { ...log, debug: heard("debug"), info: heard("info"), error };
+    return { ...log, debug: heard("debug"), info: heard("info"), warn: heard("warn"), error };
   }
 
   /** Elections may halt only where both copies of a half are damaged. */

@@ -6,10 +6,13 @@ import type { Anatomy } from "../atlas/anatomy.ts";
 import type { FaultAtlas } from "../atlas/fault-atlas.ts";
 import type { RunConfig } from "../plan/run-config.ts";
 import type { LandingJudge } from "../world/landings.ts";
+import type { SimulatedDisk } from "../world/disk.ts";
 import type { Medium } from "../world/medium.ts";
+import type { SimulatedNetwork } from "../world/network.ts";
 import type { SimulatedPorts } from "../world/ports.ts";
 import type { SimulatedProcess } from "../world/process.ts";
 import type { RandomStream } from "../world/random-stream.ts";
+import type { SimulatedWorld } from "../world/world.ts";
 import type { Counters } from "./counters.ts";
 
 /** One write of a transaction; without a value it deletes. */
@@ -56,6 +59,13 @@ export interface OpenOptions {
   readonly onLost: (error: unknown) => void;
 }
 
+/** Where a cluster's watchers may look. */
+export interface WatchedWorld {
+  readonly world: SimulatedWorld;
+  readonly network: SimulatedNetwork;
+  readonly disk: SimulatedDisk;
+}
+
 /** What a cluster may use of the world it lives in, for judging and for drawing what the seed decides. */
 export interface ClusterWorld {
   readonly config: RunConfig;
@@ -73,6 +83,7 @@ export interface ClusterWorld {
   readonly complain: (message: string) => void;
   /** Notes an event for people who read the log of a run; asked for the words only if somebody does. */
   readonly note: (process: string, what: () => string) => void;
+  readonly watched: WatchedWorld;
 }
 
 /** A cluster that a scenario can put to the test. One object serves one run. */

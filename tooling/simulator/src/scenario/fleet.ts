@@ -190,7 +190,8 @@ export class Fleet {
       return;
     }
     counters.add(`error ${error.code}`);
-    if (error.category === "corruption" && !this.#options.atlas.isLossAllowed) {
+    if (error.category === "corruption") counters.add("damage-told");
+    if (error.category === "corruption" && !this.#options.atlas.explains(error.code)) {
       onViolation({ type: "unexpected-error", message: `${process.name}: ${describeError(error)}` });
     }
     if (error.category === "conflict") return;
@@ -201,7 +202,7 @@ export class Fleet {
     const { counters, onViolation } = this.#options;
     const { atlas } = this.#options;
     const isBad =
-      !(error instanceof HoldfastError) || (error.category === "corruption" && !atlas.isLossAllowed);
+      !(error instanceof HoldfastError) || (error.category === "corruption" && !atlas.explains(error.code));
     if (isBad) {
       onViolation({ type: "failure", message: `${process.name} cannot open: ${describeError(error)}` });
     } else {

@@ -131,6 +131,7 @@ class Scenario {
       medium: disk.medium,
       complain: (message) => this.#found({ type: "inspection", message }),
       note: (process, what) => world.note(process, what),
+      watched: { world, network, disk },
       halted: (isUnreadable) => atlas.halted(isUnreadable),
       identify: (name, rid) => {
         const process = world.processes.find((one) => one.name === name);

@@ -72,6 +72,7 @@ export class SimulatedDisk {
   #errors: DiskErrors = NO_ERRORS;
   #stallUntilMs = 0;
   #lastStallMs = 0;
+  #lastStall: { readonly fromMs: number; readonly untilMs: number } | undefined;
 
   constructor(world: SimulatedWorld, options: DiskOptions) {
     this.world = world;
@@ -106,8 +107,11 @@ export class SimulatedDisk {
 
   /** Nothing that is submitted from now on lands or is answered before this virtual time: everybody's, or one process's. */
   stall(untilMs: number, process?: SimulatedProcess): void {
-    if (process === undefined) this.#stallUntilMs = untilMs;
-    else this.#pathStalls.set(process, untilMs);
+    if (process === undefined) {
+      this.#stallUntilMs = untilMs;
+      this.#lastStall = { fromMs: this.world.nowMs, untilMs };
+    }
+    if (process !== undefined) this.#pathStalls.set(process, untilMs);
     this.#lastStallMs = Math.max(this.#lastStallMs, untilMs);
     this.world.note(process?.name ?? "", `the disk stalls until ${untilMs.toFixed(0)} ms`);
   }
@@ -115,6 +119,11 @@ export class SimulatedDisk {
   /** When the last stall is over, virtual milliseconds: what was submitted meanwhile may wait so long, healed or not. */
   get lastStallMs(): number {
     return this.#lastStallMs;
+  }
+
+  /** The last stall of everybody's requests. */
+  get lastStall(): { readonly fromMs: number; readonly untilMs: number } | undefined {
+    return this.#lastStall;
   }
 
   /** Shows what reads return to a filter until the returned function is called. */

@@ -39,6 +39,8 @@ export class SimulatedNetwork {
   readonly random: RandomStream;
   readonly dialTimeoutMs: number;
   readonly chunkingProbability: number;
+  /** Shown what is given to each stream, as it is given. */
+  tap: ((stream: SimulatedStream, bytes: Uint8Array) => void) | undefined;
   readonly #delayMinMs: number;
   readonly #delayMaxMs: number;
   readonly #endpoints = new Map<string, Endpoint>();

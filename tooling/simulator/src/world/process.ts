@@ -50,6 +50,7 @@ export class SimulatedProcess {
   #state: ProcessState = "running";
   #parked: SimulatedEvent[] = [];
   readonly #listeners: StateListener[] = [];
+  readonly #resumeListeners: (() => void)[] = [];
 
   /** Made by {@link SimulatedWorld.startProcess}. */
   constructor(world: SimulatedWorld, options: { readonly host: string; readonly number: number }) {
@@ -116,6 +117,7 @@ export class SimulatedProcess {
       event.tie = event.kind === "timer" ? LAST_TIE : 0;
       this.world.rearm(event);
     }
+    for (const listener of this.#resumeListeners) listener();
   }
 
   /** Ends it as SIGKILL does. Idempotent. */
@@ -129,6 +131,11 @@ export class SimulatedProcess {
   /** Calls `listener` when the process is paused or dies. */
   onState(listener: StateListener): void {
     this.#listeners.push(listener);
+  }
+
+  /** Calls `listener` when the process goes on after a pause. */
+  onResumed(listener: () => void): void {
+    this.#resumeListeners.push(listener);
   }
 
   /** Keeps an event until the process resumes. For the world only. */

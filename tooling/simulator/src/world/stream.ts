@@ -24,8 +24,8 @@ export function connectStreams(
     readonly address: string;
   },
 ): [SimulatedStream, SimulatedStream] {
-  const dialed = new SimulatedStream(network, link.dialer, link.address);
-  const accepted = new SimulatedStream(network, link.listener, `sim://${link.dialer.host}`);
+  const dialed = new SimulatedStream(network, link.dialer, link.address, true);
+  const accepted = new SimulatedStream(network, link.listener, `sim://${link.dialer.host}`, false);
   dialed.attach(accepted);
   accepted.attach(dialed);
   return [dialed, accepted];
@@ -34,6 +34,8 @@ export function connectStreams(
 /** One end of a stream. */
 export class SimulatedStream implements ByteStream {
   readonly peer: string;
+  /** True at the end that dialed. */
+  readonly isDialed: boolean;
   readonly #network: SimulatedNetwork;
   readonly #process: SimulatedProcess;
   #other: SimulatedStream | undefined;
@@ -53,10 +55,11 @@ export class SimulatedStream implements ByteStream {
   #heldCount = 0;
   #ending: { readonly error: Error | undefined } | undefined;
 
-  constructor(network: SimulatedNetwork, process: SimulatedProcess, peer: string) {
+  constructor(network: SimulatedNetwork, process: SimulatedProcess, peer: string, isDialed: boolean) {
     this.#network = network;
     this.#process = process;
     this.peer = peer;
+    this.isDialed = isDialed;
     process.onState((state, options) => {
       if (state === "dead") this.#die(options.isSilent === true);
     });
@@ -69,6 +72,16 @@ export class SimulatedStream implements ByteStream {
   /** Host of the other end. */
   get peerHost(): string {
     return this.#other?.host ?? "";
+  }
+
+  /** Name of the process at this end. */
+  get processName(): string {
+    return this.#process.name;
+  }
+
+  /** Name of the process at the other end. */
+  get peerProcessName(): string {
+    return this.#other?.processName ?? "";
   }
 
   get queuedBytes(): number {
@@ -94,6 +107,7 @@ export class SimulatedStream implements ByteStream {
     if (this.#isEnding || this.#isOver || this.#process.isDead) return false;
     if (bytes.length > 0) {
       this.#network.world.trace.mixBytes(bytes);
+      this.#network.tap?.(this, bytes);
       this.#outgoing.push(bytes.slice());
       this.#outgoingBytes += bytes.length;
       this.#send();
