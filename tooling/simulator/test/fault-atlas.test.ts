@@ -100,6 +100,12 @@ describe("damage excuses", () => {
     expect(found(struck, "landing")).toBe(false);
   });
 
+  test("an announcement that is not there when a mark was struck, and no other corruption", () => {
+    expect(strike("mirrored", 4n).explains("ERR_HOLDFAST_ANNOUNCEMENT_LOST")).toBe(true);
+    expect(strike("mirrored", 4n).explains("ERR_HOLDFAST_BLOCK_CHECKSUM")).toBe(false);
+    expect(strike("mirrored", 1n).explains("ERR_HOLDFAST_ANNOUNCEMENT_LOST")).toBe(false);
+  });
+
   test("a halt of elections when both copies of a half cannot be used, and one was damaged", () => {
     const struck = strike("mirrored", 1n);
 
