@@ -337,6 +337,24 @@ test("F6: a farewell that no server answers ends when the volume says that the m
   link.close(new Error("done"));
 });
 
+test("a member that has said farewell is not evicted by the answers to what it asked besides", async () => {
+  const { link, world, server, losses } = await joined();
+  server.refusals.set(COMMAND_FAREWELL, 0);
+  server.refusals.set(Command.manifest, Refusal.evicted);
+  const farewell = link.farewell(LAST_WORD);
+  await expect(
+    Promise.all([link.request(Command.manifest, EMPTY_BODY), world.clock.advance(30)]),
+  ).rejects.toMatchObject({ code: "ERR_HOLDFAST_CLOSED" });
+  expect(losses).toEqual([]);
+
+  await server.sessions.close();
+  await Server.start(world, 2n);
+  await world.clock.advance(500);
+
+  await farewell;
+  expect(losses).toEqual([]);
+});
+
 test("a farewell to a server that has evicted the member says so", async () => {
   const { link, world, server } = await joined();
   server.refusals.set(COMMAND_FAREWELL, Refusal.evicted);
