@@ -1,6 +1,7 @@
 /*
  * Hosts on one machine: network namespaces, each with one address, joined by a bridge that stands in a namespace of its
- * own. So nothing outside them is touched, and a cut is a port of the bridge that goes down: neither side is told.
+ * own. So nothing outside them is touched, and nobody is told of a cut: a host is cut off by its port of the bridge that
+ * goes down, and one way between two hosts by a neighbour entry that leads to an Ethernet address which nobody has.
  */
 import { execFile, spawnSync } from "node:child_process";
 import { promisify } from "node:util";
@@ -20,6 +21,9 @@ export interface NamespaceHost {
   readonly prefix: readonly string[];
 }
 
+/** An Ethernet address of no host: locally administered, and none that Linux draws. */
+const NOBODY = "02:00:00:00:00:01";
+
 let networksCount = 0;
 
 /** True if this process may make network namespaces here. */
@@ -32,7 +36,7 @@ export function canMakeNamespaces(): boolean {
   return inside.status === 0;
 }
 
-/** A network of hosts that can be cut off one by one. */
+/** A network of hosts that can be cut off one by one, or from one another. */
 export class NamespaceNetwork {
   readonly hosts: readonly NamespaceHost[];
   readonly #bridge: string;
@@ -79,6 +83,28 @@ export class NamespaceNetwork {
   /** Joins it again. */
   async heal(host: NamespaceHost): Promise<void> {
     await this.#switchPort(host, "up");
+  }
+
+  /** What `from` sends to `to` is lost from now on; the other way stays. */
+  async cutOneWay(from: NamespaceHost, to: NamespaceHost): Promise<void> {
+    const entry = ["neighbour", "replace", to.address, "lladdr", NOBODY, "dev", "eth0", "nud", "permanent"];
+    await run("ip", ["-n", from.namespace, ...entry]);
+  }
+
+  /** The two hear nothing of each other from now on. */
+  async cutPair(one: NamespaceHost, other: NamespaceHost): Promise<void> {
+    await this.cutOneWay(one, other);
+    await this.cutOneWay(other, one);
+  }
+
+  /** Undoes every cut. */
+  async healAll(): Promise<void> {
+    for (const host of this.hosts) {
+      await this.#switchPort(host, "up");
+      // Learned entries go too, and are learned again.
+      for (const state of ["permanent", "all"])
+        await run("ip", ["-n", host.namespace, "neighbour", "flush", "dev", "eth0", "nud", state]);
+    }
   }
 
   /** Takes everything away; the processes inside must have ended. */

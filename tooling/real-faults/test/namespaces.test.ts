@@ -27,6 +27,32 @@ test.skipIf(!canMakeNamespaces())(
   },
 );
 
+test.skipIf(!canMakeNamespaces())(
+  "two hosts that are cut from each other reach all others, and each other when that is healed",
+  async () => {
+    const network = await NamespaceNetwork.make(3);
+    try {
+      const [first, second, third] = network.hosts;
+      if (first === undefined || second === undefined || third === undefined)
+        throw new Error("three hosts were made");
+      expect(await connects(first.prefix, second)).toBe(true);
+
+      await network.cutPair(first, second);
+
+      expect(await connects(first.prefix, second)).toBe(false);
+      expect(await connects(second.prefix, first)).toBe(false);
+      expect(await connects(first.prefix, third)).toBe(true);
+      expect(await connects(third.prefix, second)).toBe(true);
+
+      await network.healAll();
+
+      expect(await connects(first.prefix, second)).toBe(true);
+    } finally {
+      await network.remove();
+    }
+  },
+);
+
 /** True if the host answers a connection attempt at all: a refusal is an answer. */
 async function connects(prefix: readonly string[], to: { readonly address: string }): Promise<boolean> {
   const script = `require("node:net").connect({host:"${to.address}",port:9}).on("error",(error)=>process.exit(error.code==="ECONNREFUSED"?0:1));setTimeout(()=>process.exit(1),400)`;

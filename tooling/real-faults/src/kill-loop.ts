@@ -1,0 +1,103 @@
+/*
+ * kill -9 of any member at any moment, again and again; each round ends with a judgement.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Crew, type CrewMember, placeOnLoopback } from "./crew.ts";
+
+/** Members that are there between two kills. */
+const MEMBERS = 3;
+
+/** A kill comes after 0 to so many milliseconds. */
+const INTERVAL_MS = 500;
+
+/** How long, and with which dice. */
+export interface KillLoopOptions {
+  /** Judgements. */
+  readonly rounds: number;
+  /** Kills before each judgement. */
+  readonly killsPerRound: number;
+  /** Whom, and when. The rest is the machine's: a seed does not repeat a run. */
+  readonly seed: number;
+  /** Told after each round. */
+  readonly onRound?: (result: KillLoopResult) => void;
+  /** Ends the loop after the round under way. */
+  readonly signal?: AbortSignal;
+}
+
+/** What came of it so far. */
+export interface KillLoopResult {
+  readonly kills: number;
+  /** Kills of the one that served. */
+  readonly serverKills: number;
+  /** Acknowledged writes. */
+  readonly acknowledged: number;
+  /** What is wrong; the loop ends with the first. */
+  readonly contradictions: readonly string[];
+}
+
+/** Kills members of the volume at `url`, starts others in their place, and judges what they were told. */
+export async function killLoop(url: string, options: KillLoopOptions): Promise<KillLoopResult> {
+  const { rounds, killsPerRound, seed, onRound, signal } = options;
+  const dice = new Dice(seed);
+  const crew = await Crew.start(Array.from({ length: MEMBERS }, () => placeOnLoopback(url)));
+  let result: KillLoopResult = { kills: 0, serverKills: 0, acknowledged: 0, contradictions: [] };
+  try {
+    for (let round = 0; round < rounds && signal?.aborted !== true; round += 1) {
+      await crew.load();
+      for (let kill = 0; kill < killsPerRound; kill += 1) {
+        await sleep(dice.below(INTERVAL_MS));
+        const isServer = await killAndReplace(crew, dice);
+        result = { ...result, kills: result.kills + 1, serverKills: result.serverKills + Number(isServer) };
+      }
+      await Promise.all(crew.members.map((member) => member.joined()));
+      await crew.server();
+      const contradictions = await crew.verdict();
+      result = { ...result, acknowledged: crew.ledger.acknowledgedCount, contradictions };
+      onRound?.(result);
+      if (contradictions.length > 0) break;
+      crew.forget();
+    }
+    return result;
+  } finally {
+    await crew.end();
+  }
+}
+
+/** True if it served, as far as it could say. */
+async function killAndReplace(crew: Crew, dice: Dice): Promise<boolean> {
+  const { members } = crew;
+  const victim = members[dice.below(members.length)];
+  if (victim === undefined) throw new Error("nobody is left to kill");
+  const isServing = victim.isJoined && (await serves(victim));
+  await victim.kill();
+  const fresh = crew.add(victim.place);
+  void fresh.joined().then(
+    () => fresh.ask({ kind: "load" }),
+    // Its own end is no news: it may be the next victim.
+    () => undefined,
+  );
+  return isServing;
+}
+
+async function serves(member: CrewMember): Promise<boolean> {
+  const { isServing = false } = await member.ask({ kind: "report" });
+  return isServing;
+}
+
+/** Numbers from a seed: mulberry32. */
+class Dice {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+
+  /** A whole number from 0 to `limit` − 1. */
+  below(limit: number): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let mixed = this.#state;
+    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % limit;
+  }
+}

@@ -1,0 +1,167 @@
+/*
+ * A member in a process of its own that does what the test tells it, and tells each operation twice: before it begins and
+ * when it was acknowledged. So whoever kills it knows what it had promised, and what it may have done besides.
+ *
+ * Under load it writes keys of its own under a cached lock, and counts up one key that all members count up together, which
+ * takes the lock from the others each time; now and then it only reads that key.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Dataset, HoldfastError, openVolume } from "holdfast";
+import { type Answer, COUNT_KEY, type MemberNews, type Order, OWN_KEYS } from "./member-protocol.ts";
+
+/** Between two operations of one kind. */
+const PAUSE_MS = 3;
+
+/** After one that failed. */
+const FAILED_PAUSE_MS = 50;
+
+const [url = "", listen = "", name = ""] = process.argv.slice(2);
+let isLost = false;
+let isLoaded = false;
+let loops: Promise<unknown> = Promise.resolve();
+let operations = 0;
+/** Writes of own keys, of all loads. */
+let writes = 0;
+const volume = await openVolume(url, {
+  name,
+  listen: listen === "" ? false : listen,
+  onLost: (error) => {
+    isLost = true;
+    void tell({ type: "lost", code: codeOf(error) });
+  },
+});
+const main = await volume.dataset();
+
+process.on("message", (message) => {
+  // The parent sends nothing but orders.
+  const { id, order } = message as { readonly id: number; readonly order: Order };
+  obey(order).then(
+    (answer) => tell({ type: "answer", id, answer }),
+    (error: unknown) => tell({ type: "refusal", id, code: codeOf(error) }),
+  );
+});
+// A parent that is gone needs nothing any more.
+process.on("disconnect", () => process.exit(0));
+await tell({ type: "ready", rid: volume.rid.toString(16) });
+
+async function obey(order: Order): Promise<Answer> {
+  switch (order.kind) {
+    case "report": {
+      const { isServing, isConnected } = volume.report();
+      return { isServing, isConnected };
+    }
+    case "members": {
+      const { members } = await volume.status();
+      return { members: members.map(({ rid }) => rid.toString(16)) };
+    }
+    case "load":
+      if (isLoaded) return {};
+      isLoaded = true;
+      loops = Promise.all([repeat(writeOwn(main)), repeat(count(main)), repeat(look(main))]);
+      return {};
+    case "rest":
+      isLoaded = false;
+      await loops;
+      return {};
+    case "put":
+      await write(order.key, async () => {
+        await main.put(order.key, String(order.value));
+        return order.value;
+      });
+      return {};
+    case "read":
+      return { value: await read(main, order.key) };
+    case "create-dataset":
+      await volume.createDataset(order.name);
+      return {};
+    case "close":
+      isLoaded = false;
+      await volume.close();
+      setImmediate(() => process.exit(0));
+      return {};
+  }
+}
+
+/** Does one operation after the other until the load ends; one that fails was told by itself. */
+async function repeat(next: () => Promise<unknown>): Promise<void> {
+  while (isLoaded && !isLost) {
+    const isDone = await next().then(
+      () => true,
+      () => false,
+    );
+    await sleep(isDone ? PAUSE_MS : FAILED_PAUSE_MS);
+  }
+}
+
+function writeOwn(dataset: Dataset): () => Promise<unknown> {
+  return () => {
+    writes += 1;
+    const key = `${name}/${writes % OWN_KEYS}`;
+    const value = Math.ceil(writes / OWN_KEYS);
+    return write(key, async () => {
+      await dataset.put(key, String(value));
+      return value;
+    });
+  };
+}
+
+function count(dataset: Dataset): () => Promise<unknown> {
+  return () =>
+    write(COUNT_KEY, () =>
+      dataset.transaction(async (transaction) => {
+        const next = valueOf(await transaction.get(COUNT_KEY)) + 1;
+        transaction.put(COUNT_KEY, String(next));
+        return next;
+      }),
+    );
+}
+
+function look(dataset: Dataset): () => Promise<unknown> {
+  return () => read(dataset, COUNT_KEY);
+}
+
+function read(dataset: Dataset, key: string): Promise<number> {
+  return operate("read", key, async () => valueOf(await dataset.get(key)));
+}
+
+function write(key: string, run: () => Promise<number>): Promise<number> {
+  return operate("write", key, run);
+}
+
+async function operate(kind: "read" | "write", key: string, run: () => Promise<number>): Promise<number> {
+  operations += 1;
+  const id = `${name}#${operations}`;
+  // Told before anything is done, so that nothing is ever found on the volume that the judge has not heard of.
+  await tell({ type: "began", id, kind, key, atMs: now() });
+  try {
+    const value = await run();
+    void tell({ type: "ended", id, value, atMs: now() });
+    return value;
+  } catch (error) {
+    void tell({ type: "failed", id, code: codeOf(error) });
+    throw error;
+  }
+}
+
+function valueOf(bytes: Uint8Array | undefined): number {
+  return bytes === undefined ? 0 : Number(Buffer.from(bytes).toString());
+}
+
+/** Resolves when the message has left this process. */
+function tell(news: MemberNews): Promise<void> {
+  return new Promise((resolve) => {
+    // Fails only when the parent is gone; then this process ends.
+    process.send?.(news, undefined, undefined, () => resolve());
+  });
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof HoldfastError) return String(error.code);
+  // Not an operating error: what nobody foresaw is to be seen whole.
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** A time in milliseconds that all processes of this host share, and that never jumps. */
+function now(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
