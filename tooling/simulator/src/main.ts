@@ -4,6 +4,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { countCoverage, missingPoints } from "./coverage/points.ts";
 import { formatHistory } from "./judge/history-text.ts";
@@ -18,11 +19,16 @@ import {
 } from "./scenario/command-line.ts";
 import type { ScenarioResult } from "./scenario/run-scenario.ts";
 import { runSeeds, type SeedsResult } from "./scenario/run-seeds.ts";
+import { describePlan, shrinkRun } from "./scenario/shrink-run.ts";
+import { readPlans } from "./scenario/kept-plans.ts";
 import { runSeedsInParallel } from "./scenario/seed-pool.ts";
 import { describeFacts, type LogLine } from "./world/ports.ts";
 import type { TraceLine } from "./world/trace.ts";
 
 const PROGRESS_MS = 2000;
+
+/** Where plans are kept that are run before any seed. */
+const PLANS_FOLDER = fileURLToPath(new URL("../plans", import.meta.url));
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -82,7 +88,41 @@ function run(
   });
 }
 
+/** Runs the kept plans; the first that fails ends the command. They are of use to whoever runs many seeds as they come. */
+async function runKeptPlans(parsed: SimulateArguments): Promise<number> {
+  const { seedCount, brokenRules, faults, plan: only } = parsed;
+  if (seedCount === 1 || brokenRules.size > 0 || faults !== undefined || only !== undefined) return 0;
+  for (const { name, plan } of readPlans(PLANS_FOLDER)) {
+    const planPath = join(PLANS_FOLDER, `${name}.json`);
+    const one = { ...parsed, plan, planPath, seedCount: 1, firstSeed: plan.seed };
+    const { last } = await runSeeds({
+      arguments: one,
+      makeCluster: () => new MemberCluster(),
+      onProgress: () => {},
+    });
+    if (last === undefined || last.violations.length === 0) continue;
+    process.stdout.write(`the kept plan ${name} fails\n${describeViolations(last, one)}`);
+    return 1;
+  }
+  return 0;
+}
+
+/** Cuts the plan of a bad run down; the result takes the place of what ran. */
+async function shrink(last: ScenarioResult, parsed: SimulateArguments): Promise<ScenarioResult> {
+  const { brokenRules, eventsMax } = parsed;
+  const { plan, runCount } = await shrinkRun(last, {
+    brokenRules,
+    eventsMax,
+    makeCluster: () => new MemberCluster(),
+    onSmaller: ({ faults, config }, count) =>
+      process.stderr.write(`run ${count}: ${faults.length} faults, ${config.hostCount} members\n`),
+  });
+  process.stdout.write(`shrunk in ${runCount} runs to ${plan.faults.length} faults\n${describePlan(plan)}`);
+  return { ...last, plan };
+}
+
 async function simulate(parsed: SimulateArguments, args: readonly string[]): Promise<number> {
+  if ((await runKeptPlans(parsed)) !== 0) return 1;
   const startedMs = performance.now();
   let toldMs = startedMs;
   const result = await run(parsed, args, (seedCount, eventCount) => {
@@ -96,8 +136,8 @@ async function simulate(parsed: SimulateArguments, args: readonly string[]): Pro
   });
   const seconds = (performance.now() - startedMs) / 1000;
   const { last } = result;
-  if (last !== undefined) keep(last, parsed);
   const isBad = last !== undefined && last.violations.length > 0;
+  if (last !== undefined) keep(isBad && parsed.isShrinkWanted ? await shrink(last, parsed) : last, parsed);
   process.stdout.write(parsed.isJson ? toJson(result, seconds) : toText(result, seconds));
   if (isBad && !parsed.isJson) process.stdout.write(describeViolations(last, parsed));
   return isBad || isCoverageMissing(result, parsed) ? 1 : 0;

@@ -7,7 +7,7 @@
  */
 import { JOURNAL_HALF_BLOCKS_MIN } from "@holdfast/item-store";
 import { SegmentRef } from "@holdfast/segment";
-import { type BrokenRules, type Clock, type Logger, NO_BROKEN_RULES } from "@holdfast/environment";
+import type { Clock, Logger } from "@holdfast/environment";
 import type { Leadership } from "@holdfast/quorum";
 import { BlockRef, compareBytes } from "@holdfast/wire-format";
 import {
@@ -54,8 +54,6 @@ export interface RequestsOptions {
   /** A member left, and may have blocks in quarantine. */
   readonly onOwner: (rid: bigint) => void;
   readonly log: Logger;
-  /** None by default. */
-  readonly brokenRules?: BrokenRules;
 }
 
 /** What a leaving member says of its writes. */
@@ -266,10 +264,10 @@ export class Requests {
     { operation, seen }: Operation,
     apply: (trees: VolumeTrees, record: MemberRecord) => Promise<Uint8Array>,
   ): Promise<Uint8Array> {
-    const { committer, log, leadership, brokenRules = NO_BROKEN_RULES } = this.#options;
+    const { committer, log, leadership } = this.#options;
     return committer.mutate(async (trees) => {
       const record = await livingMember(trees, rid);
-      const known = brokenRules.has("kept-results") ? undefined : await trees.members.result(rid, operation);
+      const known = await trees.members.result(rid, operation);
       if (known !== undefined) {
         log.debug(
           { event: "operation.repeated", rid, operation, term: leadership.term },

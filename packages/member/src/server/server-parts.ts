@@ -118,9 +118,8 @@ export class ServerParts {
   }
 
   #makeRequests(): Requests {
-    const { clock, leadership, log, brokenRules } = this.#options;
+    const { clock, leadership, log } = this.#options;
     return new Requests({
-      brokenRules,
       committer: this.committer,
       leadership,
       compactor: this.compactor,

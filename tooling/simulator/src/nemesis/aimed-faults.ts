@@ -24,6 +24,7 @@ export const AIMED_HANDLERS: Readonly<Record<AimedFault, FaultHandler>> = {
     ambush(field, strike).delayClaim();
     field.crash(await field.server(strike.victim), strike.fault, true);
   },
+  "outlast-lease": (field, { victim, fault }) => field.isolate(victim, EVICTION_MS + fault.lastsMs / 8),
   "stumbling-election": async (field, strike) => {
     const server = await field.server(strike.victim);
     field.isolate(server, EVICTION_MS + strike.fault.lastsMs / 5);

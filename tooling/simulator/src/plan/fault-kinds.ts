@@ -79,6 +79,8 @@ const AIMED_FAULTS = [
   "cut-off-server",
   /** The server dies silently, and the first claim of a term that follows lands late: two run for one term. */
   "race-election",
+  /** A random member reaches nobody until its lease is over and it is evicted. */
+  "outlast-lease",
   /** The server is cut off from the others but not from the disk, and whoever claims its succession first dies of it. */
   "stumbling-election",
   /** Whoever next makes a write of a drawn kind dies of it: before, after or in the middle of its landing. */

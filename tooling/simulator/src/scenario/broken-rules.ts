@@ -55,7 +55,6 @@ export const BREAKABLE_RULES: readonly BreakableRule[] = [
     name: "freed-nodes-wait",
     omission: "a node's block is used again before the commit that drops the node is recorded",
   },
-  { name: "kept-results", omission: "an operation that is asked again is done again" },
   {
     name: "locks-wait-for-recovery",
     omission: "a new server grants locks before the members have reported theirs",

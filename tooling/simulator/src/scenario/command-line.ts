@@ -36,6 +36,8 @@ export interface SimulateArguments {
   readonly traceLinesMax: number;
   /** So many of the first seeds are run a second time, and must come to the same. */
   readonly twiceCount: number;
+  /** The plan of a bad run is cut down to what it needs to be bad. */
+  readonly isShrinkWanted: boolean;
   /** A point of coverage that was not met fails the command. */
   readonly isCoverageRequired: boolean;
   /** Processes that share the seeds; undefined: as many as there are cores. */
@@ -62,6 +64,7 @@ export const USAGE: string = `simulate [options]
   --plan FILE       run the plan in FILE instead of what seeds draw
   --save-plan FILE  write the plan of the last run there; "-" is standard output
   --twice N         run the first N seeds twice: they must come to the same (0)
+  --shrink          cut the plan of a bad run down, and print it; --save-plan keeps it
   --require-coverage  fail if something never happened that so many seeds must meet
   --events N        give a run up after N events (3000000)
   --jobs N          spread the seeds over N processes (number of cores); the result is the same
@@ -109,6 +112,7 @@ export function parseSimulateArguments(args: readonly string[]): SimulateArgumen
     isEventLogWanted: values["events-log"] === true,
     traceLinesMax: values["events-log"] === true ? LOG_LINES_MAX : LOG_TAIL_LINES,
     twiceCount: values.twice === undefined ? 0 : parseCount("--twice", values.twice, 0),
+    isShrinkWanted: values.shrink === true,
     isCoverageRequired: values["require-coverage"] === true,
     chaosMs: values.chaos === undefined ? undefined : parseCount("--chaos", values.chaos, 0),
     faults: values.faults === undefined ? undefined : splitList(values.faults).map(knownFault),
@@ -130,6 +134,7 @@ interface OptionValues {
   readonly "save-plan"?: string | undefined;
   readonly twice?: string | undefined;
   readonly "events-log"?: boolean | undefined;
+  readonly shrink?: boolean | undefined;
   readonly "require-coverage"?: boolean | undefined;
   readonly json?: boolean | undefined;
   readonly verbose?: boolean | undefined;
@@ -155,6 +160,7 @@ function readOptions(args: readonly string[]): OptionValues {
         "save-plan": { type: "string" },
         twice: { type: "string" },
         "events-log": { type: "boolean" },
+        shrink: { type: "boolean" },
         "require-coverage": { type: "boolean" },
         json: { type: "boolean" },
         verbose: { type: "boolean" },
