@@ -92,8 +92,8 @@ export interface ConfigWishes {
 /** A rare size or feature is on in so many seeds. */
 const RARE = 0.25;
 
-const CHAOS_MIN_MS = 3000;
-const CHAOS_MAX_MS = 6000;
+const CHAOS_MIN_MS = 2500;
+const CHAOS_MAX_MS = 5000;
 
 /** Draws the shape of one run. */
 export function drawConfig(random: RandomStream, wishes: ConfigWishes): RunConfig {
