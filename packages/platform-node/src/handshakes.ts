@@ -25,7 +25,7 @@ export class Handshakes {
   readonly #log: Logger;
   readonly #onRefused: () => void;
   /** By remote address and port, in the order they began. */
-  readonly #running: Map<string, Socket> = new Map();
+  readonly #running: Map<string, { readonly socket: Socket; readonly from: string }> = new Map();
   readonly #perAddress: Map<string, number> = new Map();
   #loggedAt = Number.NEGATIVE_INFINITY;
   #unloggedCount = 0;
@@ -51,9 +51,11 @@ export class Handshakes {
       return;
     }
     if (this.#running.size >= HANDSHAKES_MAX) this.#cutOldest();
-    this.#running.set(name, socket);
+    this.#running.set(name, { socket, from });
     this.#perAddress.set(from, count + 1);
-    socket.once("close", () => this.#end(name, from));
+    socket.once("close", () => {
+      if (this.#running.get(name)?.socket === socket) this.#end(name, from);
+    });
   }
 
   /** The other end of this connection has proved that it knows the key. */
@@ -82,7 +84,9 @@ export class Handshakes {
   }
 
   #cutOldest(): void {
-    for (const socket of this.#running.values()) {
+    for (const [name, { socket, from }] of this.#running) {
+      // At once: it closes later, and until then the next one too many would find it oldest again.
+      this.#end(name, from);
       socket.destroy(new Error(`more than ${HANDSHAKES_MAX} handshakes at a time`));
       return;
     }

@@ -1,5 +1,4 @@
 export { nodeClock } from "./clock.ts";
-export { nodeCrc32 } from "./crc32.ts";
 export { nodeCryptography } from "./cryptography.ts";
 export { executableFenceAgent } from "./fence-agent.ts";
 export { nodeProcesses, parseProcessStat } from "./fence-process.ts";

@@ -17,7 +17,7 @@ export async function listening(server: Server, place: StreamAddress, address: s
   } catch (cause) {
     if (systemCode(cause) !== "EADDRINUSE")
       throw transportError("ERR_HOLDFAST_LISTEN", address, reasonOf(cause), cause);
-    if (place.type !== "unix" || !(await removeDeadSocket(place.path))) {
+    if (place.type !== "unix" || !(await isFreed(place.path, address))) {
       const reason = "somebody listens there already";
       throw transportError("ERR_HOLDFAST_ADDRESS_IN_USE", address, reason, cause);
     }
@@ -45,11 +45,17 @@ function tryListening(server: Server, place: StreamAddress): Promise<void> {
 }
 
 /** A process that is killed leaves the file of its Unix socket behind. True if that was so and the file is gone. */
-async function removeDeadSocket(path: string): Promise<boolean> {
-  const file = await lstat(path);
-  if (!file.isSocket() || (await isAnswered(path))) return false;
-  await unlink(path);
-  return true;
+async function isFreed(path: string, address: string): Promise<boolean> {
+  try {
+    const file = await lstat(path);
+    if (!file.isSocket() || (await isAnswered(path))) return false;
+    await unlink(path);
+    return true;
+  } catch (cause) {
+    // Whoever listened there has just stopped.
+    if (systemCode(cause) === "ENOENT") return true;
+    throw transportError("ERR_HOLDFAST_LISTEN", address, reasonOf(cause), cause);
+  }
 }
 
 function isAnswered(path: string): Promise<boolean> {

@@ -18,6 +18,8 @@ const SNIPPET_BYTES = 256;
 export interface ReadTarget {
   /** Takes bytes, valid only during the call. */
   take(bytes: Uint8Array): void;
+  /** Where the next bytes should be put; undefined: anywhere. */
+  place(): Uint8Array | undefined;
 }
 
 /** The stream of one connected socket, which must be paused. */
@@ -46,7 +48,11 @@ export class SocketStream implements ByteStream {
     this.peer = peer;
     this.#socket = socket;
     this.#readTarget = readTarget;
-    socket.on("error", (error) => (this.#error = error));
+    socket.on("error", (error) => {
+      this.#error ??= error;
+      // A record of TLS that cannot be read is told, and nothing else: the socket would stay, dead, for ever.
+      socket.destroy();
+    });
     socket.on("close", () => this.#end());
   }
 
@@ -64,7 +70,10 @@ export class SocketStream implements ByteStream {
     const take = (bytes: Uint8Array): void => {
       if (!this.#isEnding) handlers.data(bytes);
     };
-    if (this.#readTarget !== undefined) this.#readTarget.take = take;
+    if (this.#readTarget !== undefined) {
+      this.#readTarget.take = take;
+      this.#readTarget.place = () => handlers.place?.();
+    }
     // A Buffer is a class of its own: code that gets now this, now that is compiled for both, and slow.
     else
       this.#socket.on("data", (bytes) => take(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)));

@@ -137,7 +137,7 @@ async function dialPlain(
   target: StreamAddress,
   signal: AbortSignal | undefined,
 ): Promise<ByteStream> {
-  const readTarget: ReadTarget = { take: () => {} };
+  const readTarget: ReadTarget = { take: () => {}, place: () => undefined };
   const where = target.type === "unix" ? { path: target.path } : { ...hostOf(target), noDelay: true };
   const socket = connect({ ...where, onread: readInto(readTarget) });
   await dialled({ socket, address, readyEvent: "connect", objection }, signal);
@@ -165,10 +165,10 @@ async function dialTls(
   return new SocketStream(socket, address);
 }
 
-/** Each read goes into the same memory, instead of into new, and leaves it in the same turn. */
+/** Each read goes to the place its user wants, or into the same memory, which it leaves in the same turn. */
 function readInto(target: ReadTarget): OnReadOpts {
   return {
-    buffer: READ_BUFFER,
+    buffer: () => target.place() ?? READ_BUFFER,
     callback: (length, bytes) => {
       target.take(bytes.subarray(0, length));
       return true;

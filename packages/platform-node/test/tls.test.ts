@@ -1,4 +1,4 @@
-import { connect as connectPlain, type Socket } from "node:net";
+import { connect as connectPlain, createServer, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { type ByteStream, type Listener, SILENT_LOGGER, type Logger } from "@holdfast/environment";
 import { afterEach, describe, expect, test } from "vitest";
@@ -29,6 +29,25 @@ describe("TLS", () => {
 
     expect(Buffer.concat(bytes).includes("secret")).toBe(false);
     expect(Buffer.concat(bytes).length).toBeGreaterThan(100);
+  });
+
+  test("a record that was put in on the way ends the stream on the side that gets it", async () => {
+    const record = Buffer.concat([Buffer.from([0x17, 3, 3, 0, 64]), Buffer.alloc(64, 5)]);
+
+    for (const side of ["dialled", "accepted"] as const) {
+      const { port, accepted } = await secureListener();
+      const relay = await startRelay(port);
+      const near = await createNodeTransport({ key }).dial(`tls://127.0.0.1:${relay.port}`);
+      const ended = new Promise<Error | undefined>((resolve) => {
+        near.start({ data() {}, closed: resolve, drained() {} });
+      });
+      await accepted;
+      relay.inject(side, record);
+
+      await expect(ended).resolves.toSatisfy((error) => side === "accepted" || error instanceof Error);
+      relay.stop();
+      await end();
+    }
   });
 
   test("whoever has another key is refused, counted and logged", async () => {
@@ -176,23 +195,40 @@ function handshake(port: number, identity: string): Promise<string> {
   });
 }
 
-/** Dials through a socket that keeps what passes. */
+/** Dials through a relay that keeps what passes. */
 async function eavesdrop(
   port: number,
   ofKey: Uint8Array,
   text: string,
 ): Promise<{ readonly bytes: Buffer[]; readonly stop: () => void }> {
-  const { createServer } = await import("node:net");
+  const { port: relayPort, bytes, stop } = await startRelay(port);
+  const stream = await createNodeTransport({ key: ofKey }).dial(`tls://127.0.0.1:${relayPort}`);
+  const before = bytes.length;
+  stream.start({ data() {}, closed() {}, drained() {} });
+  stream.write(new TextEncoder().encode(text));
+  await until(() => bytes.length > before);
+  return { bytes, stop };
+}
+
+/** Somebody between the two sides, who sees everything and can put in what he likes. */
+async function startRelay(port: number): Promise<{
+  readonly port: number;
+  readonly bytes: Buffer[];
+  readonly inject: (toSide: "dialled" | "accepted", bytes: Buffer) => void;
+  readonly stop: () => void;
+}> {
   const bytes: Buffer[] = [];
-  const sockets: Socket[] = [];
+  const ends: { dialled?: Socket; accepted?: Socket } = {};
   const server = createServer((near) => {
     const far = connectPlain({ port, host: "127.0.0.1" });
+    ends.dialled = near;
+    ends.accepted = far;
     for (const [from, to] of [
       [near, far],
       [far, near],
     ] as const) {
-      sockets.push(from);
       from.on("error", () => {});
+      from.on("close", () => to.destroy());
       from.on("data", (part: Buffer) => {
         bytes.push(part);
         to.write(part);
@@ -203,16 +239,13 @@ async function eavesdrop(
     server.listen(0, "127.0.0.1", resolve);
   });
   const address = server.address();
-  const relayPort = typeof address === "object" && address !== null ? address.port : 0;
-  const stream = await createNodeTransport({ key: ofKey }).dial(`tls://127.0.0.1:${relayPort}`);
-  const before = bytes.length;
-  stream.start({ data() {}, closed() {}, drained() {} });
-  stream.write(new TextEncoder().encode(text));
-  await until(() => bytes.length > before);
   return {
+    port: typeof address === "object" && address !== null ? address.port : 0,
     bytes,
+    inject: (toSide, put) => void ends[toSide]?.write(put),
     stop: () => {
-      for (const socket of sockets) socket.destroy();
+      ends.dialled?.destroy();
+      ends.accepted?.destroy();
       server.close();
     },
   };
