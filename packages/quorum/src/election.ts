@@ -152,7 +152,6 @@ export class Election {
   /** E1, E2: marks what could not be read, then claims the first pristine term. */
   #markOrClaim(search: TermSearch): readonly ElectionEffect[] {
     const { free, last, isBlind } = search.window;
-    if (this.#config.brokenRules.has("void-mark")) this.#marks = [];
     // To mark every term that a broken path hides would use up all of them.
     if (isBlind) return this.#end({ type: "failed", error: new SplitterReadError(last) });
     const unmarked = this.#marks.shift();

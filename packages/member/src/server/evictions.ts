@@ -85,8 +85,9 @@ export class Evictions {
     return committer.mutate(async (trees) => {
       const record = await trees.members.get(rid);
       if (record === undefined || record.isEvicted) return false;
-      await trees.members.put(rid, { ...record, isEvicted: !this.#brokenRules.has("mark-before-replay") });
       await trees.members.putOwner(rid, ownerOf(record, { wallMs: clock.wallMs(), evidence }));
+      if (this.#brokenRules.has("mark-before-replay")) return true;
+      await trees.members.put(rid, { ...record, isEvicted: true });
       trees.amend({ evictGeneration: trees.state.evictGeneration + 1n });
       return true;
     });

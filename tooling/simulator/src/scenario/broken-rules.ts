@@ -40,7 +40,6 @@ export const BREAKABLE_RULES: readonly BreakableRule[] = [
     name: "announcement-read-back",
     omission: "a candidate does not look whether its announcement is on the device",
   },
-  { name: "void-mark", omission: "a candidate passes a term it cannot read without marking it" },
   { name: "adopt-from-the-top", omission: "a winner does not look at the records of the term just below" },
   { name: "adopt-from-both-copies", omission: "a winner reads one copy of each record only" },
   { name: "lease-ends", omission: "a member trusts its cached locks for ever" },
