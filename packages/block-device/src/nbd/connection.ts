@@ -96,7 +96,9 @@ export class Connection {
       this.#answered(slot, errno, said),
     );
     stream.on("error", (error) => {
-      this.#error = error;
+      this.#error ??= error;
+      // A record of TLS that cannot be read is told, and nothing else: the stream would stay, dead, for ever.
+      stream.destroy();
     });
     stream.on("close", () => this.#closed());
   }

@@ -19,6 +19,11 @@ export interface ReplyTarget {
 /** What is known of an answer that comes in chunks. */
 export interface PartialReply {
   receivedBytes: number;
+  /** The part of the request's memory that the last chunks filled, one behind the other. */
+  runStart: number;
+  runEnd: number;
+  /** Parts that were filled before. */
+  readonly runs: { readonly start: number; readonly end: number }[];
   /** 0, or the first error. */
   errno: number;
   /** The server's words on the error. */
@@ -36,7 +41,14 @@ export class InFlight<Target extends ReplyTarget> {
   constructor(countMax: number) {
     const slots = Array.from({ length: countMax }, (_, slot) => slot);
     this.#targets = slots.map(() => undefined);
-    this.#partials = slots.map(() => ({ receivedBytes: 0, errno: 0, said: "" }));
+    this.#partials = slots.map(() => ({
+      receivedBytes: 0,
+      runStart: 0,
+      runEnd: 0,
+      runs: [],
+      errno: 0,
+      said: "",
+    }));
     this.#sequences = new Uint32Array(countMax);
     this.#free = slots.reverse();
   }
@@ -63,6 +75,9 @@ export class InFlight<Target extends ReplyTarget> {
     this.#sequences[slot] = (this.#sequences[slot] ?? 0) + 1;
     const partial = this.partial(slot);
     partial.receivedBytes = 0;
+    partial.runStart = 0;
+    partial.runEnd = 0;
+    partial.runs.length = 0;
     partial.errno = 0;
     partial.said = "";
     return slot;

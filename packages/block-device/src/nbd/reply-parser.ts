@@ -26,6 +26,9 @@ export type Answered = (slot: number, errno: number, said: string) => void;
 /** Longest chunk that is no data: an error with its text and offset. */
 const ERROR_BYTES_MAX = 6 + STRING_BYTES_MAX + 8;
 
+/** Most pieces of one answer that do not follow each other; servers send none. */
+const RUNS_MAX = 1024;
+
 /** The parser of one connection. */
 export class ReplyParser<Target extends ReplyTarget> {
   readonly #inFlight: InFlight<Target>;
@@ -168,6 +171,13 @@ export class ReplyParser<Target extends ReplyTarget> {
     partial.receivedBytes += length;
     if (partial.receivedBytes > target.lengthBytes)
       throw new NbdProtocolError("it sends more data than was asked for");
+    if (offset !== partial.runEnd) {
+      if (partial.runs.length >= RUNS_MAX)
+        throw new NbdProtocolError("it answers a read in too many pieces out of order");
+      partial.runs.push({ start: partial.runStart, end: partial.runEnd });
+      partial.runStart = offset;
+    }
+    partial.runEnd = offset + length;
   }
 
   #startData(target: Target, offset: number, length: number): void {
@@ -192,7 +202,7 @@ export class ReplyParser<Target extends ReplyTarget> {
     const target = this.#inFlight.at(this.#slot);
     const partial: PartialReply = this.#inFlight.partial(this.#slot);
     const isShort = target?.isRead === true && partial.receivedBytes !== target.lengthBytes;
-    if (partial.errno === 0 && isShort)
+    if (partial.errno === 0 && (isShort || hasGap(partial)))
       throw new NbdProtocolError("it answers a read with less data than was asked for");
     this.#finish(partial.errno, partial.said);
   }
@@ -207,4 +217,16 @@ export class ReplyParser<Target extends ReplyTarget> {
     this.#headBytes = 0;
     this.#headWanted = SIMPLE_REPLY_BYTES;
   }
+}
+
+/** True if some of the memory was filled twice, and so some of it never, for all in all it was enough. */
+function hasGap({ runs, runStart, runEnd }: PartialReply): boolean {
+  if (runs.length === 0) return false;
+  let end = 0;
+  const sorted = [...runs, { start: runStart, end: runEnd }].sort((one, other) => one.start - other.start);
+  for (const run of sorted) {
+    if (run.start !== end) return true;
+    end = run.end;
+  }
+  return false;
 }

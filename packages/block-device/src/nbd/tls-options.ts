@@ -4,12 +4,12 @@
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
-import type { ConnectionOptions } from "node:tls";
+import type { ConnectionOptions, PeerCertificate } from "node:tls";
 import { openError, reasonOf, systemCode } from "../device-request.ts";
 import type { NbdTlsAddress } from "./nbd-url.ts";
 
-/** Those that a pre-shared key of any length works with, the fast one first. */
-const PSK_CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:PSK+AESGCM:PSK+CHACHA20";
+/** Those that a pre-shared key of any length works with, the fast one first; none that wants a certificate beside it. */
+const PSK_CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:PSK+AESGCM:PSK+CHACHA20:!kRSAPSK";
 
 /**
  * Reads certificates or keys.
@@ -75,8 +75,14 @@ async function pskOptions(
     ciphers: PSK_CIPHERS,
     minVersion: "TLSv1.2",
     pskCallback: () => ({ psk, identity }),
-    // Who knows the key is who we look for: there is no certificate whose name could be compared.
-    checkServerIdentity: () => undefined,
+    // Said, because the environment could say otherwise.
+    rejectUnauthorized: true,
+    // Who knows the key is who we look for. The suites of TLS 1.3 go without the key too, if the server prefers to show
+    // a certificate; whoever signed that knows nothing of the key.
+    checkServerIdentity: (_, { subject }: Partial<PeerCertificate>) =>
+      subject === undefined
+        ? undefined
+        : new Error("the server shows a certificate instead of knowing the key"),
   };
 }
 

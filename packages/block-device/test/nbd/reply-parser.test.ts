@@ -133,6 +133,39 @@ describe("structured replies", () => {
     expect(bench.answers).toEqual([[0, 0, ""]]);
   });
 
+  test("data sent twice does not stand for data that never came", () => {
+    for (const [first, second] of [
+      [0, 0],
+      [8, 8],
+      [4, 0],
+    ] as const) {
+      const bench = new Bench(true);
+
+      bench.feed(chunk(bench.read, DATA, data(OFFSET + first, SIXTEEN.subarray(0, 8))));
+
+      const last = chunk(bench.read, DATA, data(OFFSET + second, SIXTEEN.subarray(0, 8)), true);
+      expect(() => bench.feed(last)).toThrow(NbdProtocolError);
+      expect(bench.answers).toEqual([]);
+    }
+  });
+
+  test("data that comes in many pieces out of order makes one answer", () => {
+    const bench = new Bench(true);
+
+    for (const at of [5, 12, 0, 8, 4, 15])
+      bench.feed(
+        chunk(
+          bench.read,
+          DATA,
+          data(OFFSET + at, SIXTEEN.subarray(at, { 5: 8, 12: 15, 0: 4, 8: 12 }[at] ?? at + 1)),
+        ),
+      );
+    bench.feed(chunk(bench.read, NONE, new Uint8Array(0), true));
+
+    expect(bench.got).toEqual([...SIXTEEN]);
+    expect(bench.answers).toEqual([[0, 0, ""]]);
+  });
+
   test("an error counts, with the server's words, though data came before and after", () => {
     const bench = new Bench(true);
 

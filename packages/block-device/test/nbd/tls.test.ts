@@ -2,11 +2,16 @@
  * Encrypted connections to real servers: certificates and pre-shared keys.
  */
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
 import { pattern, sameBytes } from "@holdfast/conformance";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import type { PeerCertificate } from "node:tls";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { DeviceError } from "@holdfast/environment";
 import { openBlockDevice, type OpenedBlockDevice } from "../../src/index.ts";
+import { parseNbdUrl } from "../../src/nbd/nbd-url.ts";
+import { tlsOptions } from "../../src/nbd/tls-options.ts";
 import { describeWith, NbdWorkplace } from "./servers.ts";
 
 const place = new NbdWorkplace();
@@ -64,6 +69,7 @@ describeWith(["nbdkit", "certtool"], "certificates", () => {
     const args = ["--tls=require", `--tls-certificates=${pki}`, "--tls-verify-peer"];
     await place.nbdkit("x509", [...args, "file", place.image]);
     await place.nbdkit("plain", ["file", place.image]);
+    await place.nbdkit("anybody", ["--tls=require", `--tls-certificates=${pki}`, "file", place.image]);
   }, 30_000);
 
   test("of both sides are shown and verified", async () => {
@@ -92,6 +98,19 @@ describeWith(["nbdkit", "certtool"], "certificates", () => {
 
   test("are of no use to a server without TLS, which is not used then", async () => {
     expect(await outcomeOf(urlOf("plain", both))).toContain("it refuses TLS");
+  });
+
+  test("are not taken for knowledge of a pre-shared key, whoever trusts them", async () => {
+    const keys = place.path("keys-of-nobody");
+    writeFileSync(keys, `alice:${"0a".repeat(32)}\n`);
+    vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const { tls } = parseNbdUrl(urlOf("anybody", `tls-psk-file=${keys}`));
+    const options = tls === undefined ? {} : await tlsOptions("nbds", tls);
+
+    expect(await outcomeOf(urlOf("anybody", `tls-psk-file=${keys}`))).toContain("failed");
+    const shown = { subject: { CN: "disks" } } as PeerCertificate; // As much of one as is looked at.
+    expect(options.checkServerIdentity?.("disks", shown)).toBeInstanceOf(Error);
   });
 
   test("are asked for by a server that wants TLS of a URL without", async () => {
@@ -142,6 +161,34 @@ describeWith(["nbdkit"], "a pre-shared key", () => {
 
   test("that differs is refused", async () => {
     expect(await outcomeOf(urlOf("psk", `tls-psk-file=${place.path("wrong")}`))).toContain("failed");
+  });
+
+  test("does not save a connection that was tampered with, which is made anew at once", async () => {
+    const near: Socket[] = [];
+    const relay = createServer((socket) => {
+      near.push(socket);
+      const far = connect(place.path("psk"));
+      for (const [from, to] of [
+        [socket, far],
+        [far, socket],
+      ] as const) {
+        from.on("error", () => {});
+        from.on("close", () => to.destroy());
+        from.pipe(to);
+      }
+    });
+    await new Promise<void>((resolve) => {
+      relay.listen(place.path("relay"), resolve);
+    });
+    onTestFinished(() => void relay.close());
+    const device = await openBlockDevice(urlOf("relay", `tls-psk-file=${keys}`));
+    onTestFinished(() => device.close());
+
+    near[0]?.write(Buffer.concat([Buffer.from([0x17, 3, 3, 0, 64]), Buffer.alloc(64, 5)]));
+    await once(near[0] ?? relay, "close");
+    await device.read(0n, new Uint8Array(512));
+
+    expect(near).toHaveLength(2);
   });
 
   test("that is no key file is refused", async () => {
