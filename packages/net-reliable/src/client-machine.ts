@@ -8,7 +8,7 @@
  */
 import type { Cancel, Cryptography } from "@holdfast/environment";
 import { FrameParser } from "@holdfast/wire-format";
-import { COMMAND_CHALLENGE, COMMAND_WELCOME, REFUSAL } from "./codes.ts";
+import { COMMAND_CHALLENGE, COMMAND_FAREWELL, COMMAND_WELCOME, REFUSAL } from "./codes.ts";
 import { FirstFrame } from "./first-frame.ts";
 import {
   CHALLENGE_FRAME_BYTES,
@@ -239,11 +239,13 @@ export class ClientMachine {
   #open(link: Link, { term, recvSeq, isFresh }: Welcome): void {
     const isNew = term !== this.#term;
     this.#term = term;
-    if (isNew || isFresh) this.#session.restart();
+    // Only a leaving member is let in again by a server that has forgotten it, and with it what it did for that member:
+    // all that may be said once more is farewell.
+    const isForgotten = !isNew && isFresh;
+    if (isNew || isFresh) this.#session.restart(isForgotten ? COMMAND_FAREWELL : undefined);
     this.#session.connected(recvSeq);
     link.step = "open";
-    if (!isNew && isFresh) {
-      // Only a leaving member is let in like this: all that is left to say is farewell.
+    if (isForgotten) {
       this.#introducedTerm = term;
       this.#introducingTerm = 0n;
       this.#session.release();

@@ -208,7 +208,11 @@ export class Outbox {
   trim(): void {
     this.#spares.length = 0;
     const head = this.#chunks[0];
-    if (this.#chunks.length === 1 && head?.end === 0 && head.wantedCount === 0) this.#chunks.length = 0;
+    if (head === undefined || head.lastSeq > this.#acknowledgedSeq || head.wantedCount > 0) return;
+    // It may still be full: the answer that acknowledged it came before its request was answered by it.
+    this.#bytes -= head.end;
+    this.#chunks.length = 0;
+    this.#sendingIndex = 0;
   }
 
   /** Writes the header of a batch of all that is unsent of a chunk, and returns its frames, which count as sent. */

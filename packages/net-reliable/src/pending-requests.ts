@@ -17,7 +17,7 @@ export type Done = (error: number, body: Uint8Array) => void;
 
 /** A request without an answer. */
 export interface PendingRequest extends KeptBody {
-  /** 0 while the record belongs to no request. */
+  /** {@link NO_ID} while the record belongs to no request. */
   id: number;
   command: number;
   /** Undefined once cancelled. */
@@ -26,6 +26,9 @@ export interface PendingRequest extends KeptBody {
   isBound: boolean;
   isSent: boolean;
 }
+
+/** Id of a record that belongs to no request. Not 0, which a peer may say: no frame carries this one. */
+const NO_ID = -1;
 
 /** Places of an idle session; always a power of two. */
 const RING_PLACES_MIN = 8;
@@ -78,7 +81,7 @@ export class PendingRequests {
   /** Removes a request that is held; its body must have been dropped. */
   remove(request: PendingRequest): void {
     if (this.#placeOf(request.id) !== request) this.#aside.delete(request.id);
-    request.id = 0;
+    request.id = NO_ID;
     request.done = undefined;
     this.#size -= 1;
   }
@@ -106,7 +109,7 @@ export class PendingRequests {
   /** A free record at the place of `id`. */
   #vacate(id: number): PendingRequest {
     const record = this.#placeOf(id);
-    if (record.id === 0) return record;
+    if (record.id === NO_ID) return record;
     // A half-full ring grows; in a sparse one this is a straggler, which no size would get rid of.
     if (2 * this.#size >= this.#ring.length) {
       this.#grow();
@@ -121,7 +124,7 @@ export class PendingRequests {
   #grow(): void {
     const old = this.#ring;
     const ring = newRing(2 * old.length);
-    for (const record of old) if (record.id !== 0) ring[record.id & (ring.length - 1)] = record;
+    for (const record of old) if (record.id !== NO_ID) ring[record.id & (ring.length - 1)] = record;
     this.#ring = ring;
   }
 }
@@ -136,7 +139,7 @@ function newRecord(): PendingRequest {
     bodyOffset: 0,
     bodyBytes: 0,
     ownBody: undefined,
-    id: 0,
+    id: NO_ID,
     command: 0,
     done: undefined,
     isBound: false,

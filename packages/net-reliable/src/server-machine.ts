@@ -120,7 +120,7 @@ export class ServerMachine {
     return this.#peers.size;
   }
 
-  /** Connections that have not greeted yet. */
+  /** Connections without an accepted greeting. */
   get greetingCount(): number {
     return this.#greeting.size;
   }
@@ -173,7 +173,9 @@ export class ServerMachine {
   tick(now: number): readonly ServerConnection[] {
     const { greetingTimeoutMs, forgetMs } = this.#config.timing;
     for (const connection of this.#greeting) {
-      if (now - connection.acceptedAt >= greetingTimeoutMs) this.#end(connection, "slow-greeter");
+      // One that was refused has its answer under way, and closes then.
+      if (!connection.isRefused && now - connection.acceptedAt >= greetingTimeoutMs)
+        this.#end(connection, "slow-greeter");
     }
     const beating: ServerConnection[] = [];
     for (const peer of this.#peers.values()) {
@@ -259,7 +261,6 @@ export class ServerMachine {
   }
 
   #receive(connection: ServerConnection, frame: Frame): Reception {
-    this.#greeting.delete(connection);
     const greeting = decodeGreetingPart(Greeting, frame.body);
     const refusal = this.#judge(connection, greeting, frame.body);
     const known = this.#peers.get(greeting.rid);
@@ -270,6 +271,7 @@ export class ServerMachine {
       const welcome = { refusal, term, recvSeq: 0, isFresh: false };
       return { welcome: welcomeFrame(welcome, nonces, identity.key, cryptography), accepted: undefined };
     }
+    this.#greeting.delete(connection);
     const peer = known ?? this.#newPeer(greeting.rid);
     const isResumed = known !== undefined && greeting.term === term;
     peer.session.connected(isResumed ? greeting.recvSeq : 0);

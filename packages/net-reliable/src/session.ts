@@ -165,9 +165,10 @@ export class Session {
 
   /**
    * Another server, or the same one without memory of us: numbers start at 1, answers owed to the old one are
-   * dropped, bound calls are aborted, other unanswered calls wait for {@link release}, keeping ids and order.
+   * dropped, bound calls are aborted, other unanswered calls (only those of `command`, if one is given) wait for
+   * {@link release}, keeping ids and order.
    */
-  restart(): void {
+  restart(command?: number): void {
     this.#reign += 1;
     this.#owedCount = 0;
     this.#inbox.clear();
@@ -176,7 +177,8 @@ export class Session {
     this.#isHeld = true;
     const aborted: number[] = [];
     for (const request of this.#pending.list()) {
-      if (request.done !== undefined && !request.isBound) {
+      const isWanted = request.done !== undefined && !request.isBound;
+      if (isWanted && (command === undefined || request.command === command)) {
         this.#outbox.detach(request);
         request.isSent = false;
       } else {

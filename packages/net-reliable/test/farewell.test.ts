@@ -115,6 +115,23 @@ test("N30: a member whose farewell was answered into the void is let in once mor
   expect(client.answers).toEqual(["before→0 before", "bye→0 bye"]);
 });
 
+test("N30: what a leaving member had asked before it was forgotten is not asked a second time", () => {
+  const [client, server] = [new Client(5n), new Server(1n)];
+  const link = new Link(client, server).pump();
+  client.ask("once");
+  link.collect();
+  link.feedServer();
+  server.machine.forget(5n);
+  link.cut();
+  client.machine.leave();
+  client.ask("bye", COMMAND_FAREWELL);
+
+  new Link(client, server).pump();
+
+  expect(server.bodies).toEqual(["once", "bye"]);
+  expect(client.answers).toEqual([`once→${CALL_ABORTED} `, "bye→0 bye"]);
+});
+
 test("the answer to a farewell still goes out when the member is forgotten in the same breath", () => {
   const [client, server] = [new Client(5n), new Server(1n)];
   const link = new Link(client, server).pump();

@@ -169,6 +169,18 @@ test("H45: five thousand connections of a byte each hold no more than their plac
   expect(server.machine.greetingCount).toBe(0);
 });
 
+test("H45: strangers who were refused take the places of strangers until they are gone", () => {
+  const server = new Server(1n, { greetingConnectionsMax: 3 });
+  const links = [1n, 2n, 3n, 4n, 5n].map((rid) => new Link(new Client(rid, stranger), server).pump());
+
+  expect(server.machine.greetingCount).toBe(3);
+  expect(server.log.filter((line) => line === "end crowded")).toHaveLength(2);
+  server.machine.tick(timing.greetingTimeoutMs);
+  for (const link of links) link.cut();
+  expect(server.machine.greetingCount).toBe(0);
+  expect(server.log).not.toContain("end slow-greeter");
+});
+
 test("H45: one address that takes all its places crowds out itself, not those who come from others", () => {
   const server = new Server(1n, { greetingPerAddressMax: 2, greetingConnectionsMax: 10 });
   const other = server.machine.accept(nonce(), 0, "10.0.0.1");
@@ -221,6 +233,20 @@ test("H51: an answer given twice cuts the connection off, and the caller has the
 
   expect(reasonOf(() => link.feedClient())).toBe("sequence");
   expect(client.answers).toEqual(["a→0 a"]);
+});
+
+test("H51: an answer to request 0, which nobody makes, cuts the connection off and changes nothing", () => {
+  const [client, server] = [new Client(5n), new Server(1n)];
+  const link = new Link(client, server).pump();
+  for (let number = 0; number < 10; number += 1) {
+    client.ask("a");
+    link.pump();
+  }
+
+  link.toClient = encodeFrame({ seq: 11, recvSeq: 10, id: 0, command: 1, error: 0, flags: 1 }, bytesOf("b"));
+
+  expect(reasonOf(() => link.feedClient())).toBe("sequence");
+  expect(client.machine.session.pendingCount).toBe(0);
 });
 
 test.each([

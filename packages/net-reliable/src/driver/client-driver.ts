@@ -4,7 +4,7 @@
  * Frames are written at most once per turn of the event loop: calls made in one turn gather in the machine and
  * leave together from a microtask; answers to what a chunk of bytes brought leave when that chunk is done.
  */
-import type { ByteStream, Cancel, Random } from "@holdfast/environment";
+import { type ByteStream, type Cancel, type Random, makeAborter } from "@holdfast/environment";
 import { Backoff } from "../backoff.ts";
 import { ClientMachine } from "../client-machine.ts";
 import { CALL_ABORTED, CALL_OVERLOADED, COMMAND_FAREWELL, isFinalRefusal, refusalName } from "../codes.ts";
@@ -36,6 +36,7 @@ export class ClientDriver implements ClientSession {
   #isFlushDue = false;
   #isClosed = false;
   #cancelTimer: Cancel = () => {};
+  #giveUpDialling: Cancel = () => {};
   #greetedCount = 0;
   #refusedCount = 0;
   readonly #cut: CutCounts = cutCounts();
@@ -130,6 +131,7 @@ export class ClientDriver implements ClientSession {
     this.#flush();
     this.#attempt += 1;
     this.#cancelTimer();
+    this.#giveUpDialling();
     this.#machine.end();
     this.#stream?.close();
     this.#stream = undefined;
@@ -169,15 +171,18 @@ export class ClientDriver implements ClientSession {
   /** Dials; from here to the accepted greeting there are `greetingTimeoutMs`. */
   #dial(address: string, attempt: number): void {
     const { clock, transport, log } = this.#ports;
+    const giveUp = makeAborter();
+    this.#giveUpDialling = () => giveUp.abort();
     this.#cancelTimer();
     this.#cancelTimer = clock.at(clock.now() + this.#timing.greetingTimeoutMs, () => {
       this.#greetingTimedOutCount += 1;
       log.debug({ event: "session.greeting-timed-out", address }, "server does not greet");
       this.#attempt += 1;
+      this.#giveUpDialling();
       if (this.#stream === undefined) this.#startLater();
       else this.#hangUp(this.#stream);
     });
-    transport.dial(address).then(
+    transport.dial(address, giveUp.signal).then(
       (stream) => {
         if (attempt === this.#attempt) this.#begin(stream);
         else stream.destroy();

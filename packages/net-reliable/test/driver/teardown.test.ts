@@ -68,6 +68,25 @@ test("N26: a session closed while it looks for the server, dials, greets or intr
   }
 });
 
+test("N26: a dial that takes too long, or that nobody waits for any more, is given up", async () => {
+  const world = new World();
+  const signals: (AbortSignal | undefined)[] = [];
+  const transport = {
+    listen: world.ports.transport.listen.bind(world.ports.transport),
+    dial: (_: string, signal?: AbortSignal) => {
+      signals.push(signal);
+      return new Promise<never>(() => {});
+    },
+  };
+  const session = startClientSession({ identity, address: "memory:1" }, world.portsWith({ transport }));
+
+  await world.clock.advance(timing.greetingTimeoutMs + timing.reconnectMinMs);
+  expect(signals.map((signal) => signal?.aborted)).toEqual([true, false]);
+  session.close();
+
+  expect(signals.map((signal) => signal?.aborted)).toEqual([true, true]);
+});
+
 test("N28: while a stream takes nothing, requests are still handled, and answers wait for it", async () => {
   const world = new World();
   const server = await world.server(1n);

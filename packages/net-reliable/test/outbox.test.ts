@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import { type KeptBody, Outbox } from "../src/outbox.ts";
+
+test("a side at rest keeps no memory for a request that was acknowledged by its own answer", () => {
+  const kept: KeptBody = { chunk: undefined, bodyOffset: 0, bodyBytes: 0, ownBody: undefined };
+  const outbox = new Outbox((id) => (id === 1 ? kept : undefined));
+  const body = new Uint8Array(1024 * 1024);
+  outbox.keep(kept, outbox.append({ id: 1, command: 1, error: 0, flags: 0 }, body), body.length);
+  outbox.drain(0, () => true);
+
+  outbox.acknowledge(1);
+  outbox.trim();
+  expect(outbox.keptBytes).toBeGreaterThan(body.length);
+  outbox.drop(kept);
+  outbox.trim();
+
+  expect(outbox.keptBytes).toBe(0);
+  outbox.append({ id: 2, command: 1, error: 0, flags: 0 }, body);
+  expect([outbox.hasUnsent, outbox.lastSeq]).toEqual([true, 2]);
+});
