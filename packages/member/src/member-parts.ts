@@ -197,11 +197,12 @@ export class MemberParts {
   }
 
   /** Says farewell; see {@link ServerLink.farewell}. */
-  farewell(): Promise<void> {
+  async farewell(): Promise<void> {
+    await this.reign?.quiet();
     const isServing = this.reign?.isServing ?? false;
     // What a server has under way belongs to its reign.
     const mayBeWritten = this.#writes.hasFailed || (this.#writes.isWriting && !isServing);
-    return this.link.farewell({ mayBeWritten, isServing });
+    await this.link.farewell({ mayBeWritten, isServing });
   }
 
   /** Leaves without a word. */

@@ -131,6 +131,8 @@ export interface FarewellRequest {
   readonly mayBeWritten: boolean;
   /** True if it serves, as far as it knows: it has records to write yet. */
   readonly isServing: boolean;
+  /** The newest term that it was counted in when it said so: of a reign of its own that began later this says nothing. */
+  readonly saidTerm: bigint;
   /** A voter waits so long for others to make it dispensable, then it leaves all the same; 0: it does not wait. */
   readonly patienceMs: number;
 }
@@ -139,6 +141,7 @@ export interface FarewellRequest {
 export const FarewellRequest: MessageCodec<FarewellRequest> = message("FarewellRequest", {
   mayBeWritten: bool,
   isServing: bool,
+  saidTerm: uint64,
   patienceMs: uint,
 });
 

@@ -33,6 +33,8 @@ export class Reign {
   #role: ServerRole | undefined;
   #starting: Promise<void> = Promise.resolve();
   #isStopping = false;
+  /** Resolves when nothing of former reigns is being written any more. */
+  #quiet: Promise<void> = Promise.resolve();
 
   private constructor(options: ReignOptions) {
     this.#options = options;
@@ -66,6 +68,11 @@ export class Reign {
   /** True while this process serves. */
   get isServing(): boolean {
     return this.#role !== undefined;
+  }
+
+  /** Resolves when nothing of reigns that are over is being written any more: what a farewell says is true from then on. */
+  quiet(): Promise<void> {
+    return this.#quiet;
   }
 
   /** A frame came from the server of this term. */
@@ -130,11 +137,15 @@ export class Reign {
       if (isOver) return;
       isOver = true;
       if (this.#role === role) this.#role = undefined;
+      if (role !== undefined) this.#quiet = role.quiet();
       this.#ended(error);
     };
     this.#voter.serving(true);
     try {
+      // One reign at a time: what one waits for before its member may leave, the next would not know of.
+      await this.#quiet;
       role = await ServerRole.start({ ...this.#options.server, onEnded: end }, leadership);
+      if (role.isEnded) this.#quiet = role.quiet();
       if (role.isEnded) return;
       this.#role = role;
       log.info({ event: "server.elected", rid, term: leadership.term }, "this member was elected");

@@ -199,11 +199,15 @@ export class ServerLink {
    *
    * @throws what ended the membership before.
    */
-  async farewell(word: Omit<FarewellRequest, "patienceMs">): Promise<void> {
+  async farewell(word: Pick<FarewellRequest, "mayBeWritten" | "isServing">): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     this.#isLeaving = true;
     this.lease.end(new ClosedError());
-    const body = FarewellRequest.encode({ ...word, patienceMs: this.#options.timing.farewellMs });
+    const body = FarewellRequest.encode({
+      ...word,
+      saidTerm: this.#term,
+      patienceMs: this.#options.timing.farewellMs,
+    });
     const answered = this.#asked(COMMAND_FAREWELL, this.#session.farewell(body));
     const isGone = deferred<void>();
     const cancel = this.#lookForSign(isGone);

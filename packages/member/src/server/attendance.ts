@@ -194,7 +194,9 @@ export class Attendance {
     const { own, evictions, requests } = this.#options;
     // Replays write to blocks of the server's own member: it does not leave in the middle of one.
     if (rid === own) await evictions.close();
-    await requests.farewell(rid, request);
+    // One that served when it said so has been succeeded since: nobody waited for the replays of its reign.
+    const mayBeWritten = request.mayBeWritten || (request.isServing && rid !== own);
+    await requests.farewell(rid, { ...request, mayBeWritten });
   }
 
   #leave(rid: bigint): void {

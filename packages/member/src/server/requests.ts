@@ -57,10 +57,7 @@ export interface RequestsOptions {
 }
 
 /** What a leaving member says of its writes. */
-export type LastWord = Pick<FarewellRequest, "mayBeWritten" | "isServing">;
-
-/** Every write it ever began is done. */
-const DRAINED: LastWord = { mayBeWritten: false, isServing: false };
+export type LastWord = Pick<FarewellRequest, "mayBeWritten" | "isServing" | "saidTerm">;
 
 /** The requests of members, but for locks. */
 export class Requests {
@@ -196,7 +193,7 @@ export class Requests {
   }
 
   /** A member leaves: it has drained, so all it held is free. One that is being evicted is not asked any more. */
-  async farewell(rid: bigint, word: LastWord = DRAINED): Promise<Uint8Array> {
+  async farewell(rid: bigint, word: LastWord): Promise<Uint8Array> {
     const { committer, clock, log, leadership, onOwner } = this.#options;
     const { term } = leadership;
     let left: "some" | "nothing" | "unknown" = "some";
@@ -323,18 +320,18 @@ async function forgetSome(
   await release(record.journal.second);
   await trees.members.remove(rid);
   // Where its blocks are in quarantine, or may come there when its reign ends badly, it is remembered whose they are.
-  if (leaving.isServing || (await trees.isQuarantined(rid)))
-    await trees.members.putOwner(rid, ownerOf(record, evidenceOf(record, leaving)));
+  if (leaving.isServing || (await trees.isQuarantined(rid))) {
+    const isDrained = !leaving.mayBeWritten && !leaving.isServing;
+    const isEvidence = isDrained && !(await trees.isQuarantined(rid, leaving.saidTerm));
+    const evidence = isEvidence ? farewellOf(record, leaving.wallMs) : NO_EVIDENCE;
+    await trees.members.putOwner(rid, ownerOf(record, { wallMs: leaving.wallMs, evidence }));
+  }
   return "nothing";
 }
 
 /** A farewell is evidence if everything that the member ever began to write is done. */
-function evidenceOf(
-  { name }: MemberRecord,
-  { mayBeWritten, isServing, wallMs }: LastWord & { readonly wallMs: number },
-): { readonly wallMs: number; readonly evidence: Evidence } {
-  if (mayBeWritten || isServing) return { wallMs, evidence: NO_EVIDENCE };
-  return { wallMs, evidence: { kind: "farewell", by: name, atMs: wallTime(wallMs) } };
+function farewellOf({ name }: MemberRecord, wallMs: number): Evidence {
+  return { kind: "farewell", by: name, atMs: wallTime(wallMs) };
 }
 
 /** What a faulty member may not bring into the manifest: others would fail on it. */

@@ -62,7 +62,7 @@ export class ServerParts {
     this.departures = this.#makeDepartures();
     this.compactor = this.#makeCompactor();
     this.requests = this.#makeRequests();
-    this.evictions = this.#makeEvictions();
+    this.evictions = this.#makeEvictions(watch);
     this.locks = this.#makeLocks();
     this.attendance = this.#makeAttendance();
     this.reception = this.#makeReception();
@@ -130,8 +130,8 @@ export class ServerParts {
     });
   }
 
-  #makeEvictions(): Evictions {
-    const { device, superBlock, rid, leadership, clock, onFatal, log, brokenRules } = this.#options;
+  #makeEvictions({ device }: DeviceWatch): Evictions {
+    const { superBlock, rid, leadership, clock, onFatal, log, brokenRules } = this.#options;
     return new Evictions({
       brokenRules,
       device,

@@ -161,6 +161,13 @@ export class ServerRole {
     }
   }
 
+  /** Resolves when nothing is being written any more of a reign that is over: replays, and the nodes of a last commit. */
+  async quiet(): Promise<void> {
+    const { evictions, committer } = this.#parts;
+    await evictions.close();
+    await committer.read(() => Promise.resolve());
+  }
+
   /** Ends the reign at once. */
   stop(): Promise<void> {
     return this.#halt(new ServerStoppedError(this.term));

@@ -229,10 +229,12 @@ export class VolumeTrees {
     for await (const entry of this.#trees.quarantine.scan(range)) yield quarantineEntry(entry);
   }
 
-  /** True if blocks of an owner are in quarantine, or on their way there. */
-  async isQuarantined(owner: bigint): Promise<boolean> {
-    if (this.#state.orphans.some((orphan) => orphan.owner === owner && !orphan.isDrained)) return true;
-    return (await this.quarantined(owner).next()).done !== true;
+  /** True if blocks of an owner are in quarantine, or on their way there; of terms above `sinceTerm` alone, if it is given. */
+  async isQuarantined(owner: bigint, sinceTerm = -1n): Promise<boolean> {
+    for (const orphan of this.#state.orphans)
+      if (orphan.owner === owner && orphan.term > sinceTerm && !orphan.isDrained) return true;
+    for await (const { term } of this.quarantined(owner)) if (term > sinceTerm) return true;
+    return false;
   }
 
   /**

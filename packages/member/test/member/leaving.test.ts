@@ -207,6 +207,34 @@ test("a server whose device reads but does not write any more makes room too", a
   expect(second.member.report().isConnected).toBe(true);
 });
 
+test("a server whose reign ended in the middle of a replay says farewell when nothing of that is written any more", async () => {
+  const world = await MemberWorld.format();
+  const [server, second, dying] = [await world.open(), await world.open(), await world.open()];
+  for (const key of ["a", "b", "c", "d"]) await put(dying, world, key, key.repeat(16_000));
+  const { device } = server.host;
+  const write = device.write.bind(device);
+  const held: (() => void)[] = [];
+  Object.assign(device, {
+    write: async (offsetBytes: bigint, bytes: Uint8Array, options: WriteOptions) => {
+      // A segment; nodes and records are shorter.
+      if (bytes.length > 32_768) await new Promise<void>((resolve) => held.push(resolve));
+      await write(offsetBytes, bytes, options);
+    },
+  });
+  dying.host.kill();
+  await world.until(() => second.member.report().isServing);
+  expect(held).toHaveLength(1);
+
+  const closing = world.finish(server.member.close());
+  await world.finish(sleep(world.clock, 3000));
+  expect(await members(world, second)).toContain(server.member.rid);
+  for (const release of held) release();
+  await closing;
+
+  expect(await members(world, second)).toEqual([second.member.rid]);
+  expect(await read(second, world, "d")).toBe("d".repeat(16_000));
+});
+
 test("a member whose device never answers can be closed: it leaves without a word", async () => {
   const world = await MemberWorld.format();
   const only = await world.open();

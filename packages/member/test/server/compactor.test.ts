@@ -4,7 +4,7 @@ import { MIB } from "@holdfast/environment";
 import { expect, test } from "vitest";
 import { Refusal } from "../../src/protocol.ts";
 import { refusalFor } from "../../src/server/refusals.ts";
-import { type SentJob, ServerRig } from "../world/server-rig.ts";
+import { DRAINED, type SentJob, ServerRig } from "../world/server-rig.ts";
 import { ServerWorld } from "../world/server-world.ts";
 
 const A = 11n;
@@ -185,7 +185,7 @@ test("a member that takes no job costs nothing: its blocks come back, and its in
 test("a member that left before it was asked is taken nothing from", async () => {
   const server = await rig();
   const sent = await firstJob(server);
-  await server.requests.farewell(B);
+  await server.requests.farewell(B, DRAINED);
 
   sent.answer(Refusal.busy);
   await planned(server);
@@ -210,7 +210,7 @@ test("the job of a member that is gone is given to another one at once", async (
 
 test("nobody is granted blocks who is no member any more", async () => {
   const server = await rig();
-  await server.requests.farewell(B);
+  await server.requests.farewell(B, DRAINED);
   server.workers = [B];
   const done = fill(server, 5);
   await planned(server);

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { EMPTY_STATE, type VolumeState } from "../../src/index.ts";
 import { Farewells, type Leaving, whoMayGo } from "../../src/server/farewells.ts";
 
-const PATIENT = { mayBeWritten: false, isServing: false, patienceMs: 1000 };
+const PATIENT = { mayBeWritten: false, isServing: false, saidTerm: 9n, patienceMs: 1000 };
 const OWN = 1n;
 
 /** Members by rid: "v" votes, "n" does not, "e" voted and is being evicted. */

@@ -16,7 +16,7 @@ import {
   TakeExtentRequest,
 } from "../../src/protocol.ts";
 import { RefusedError, refusalFor } from "../../src/server/refusals.ts";
-import { ServerRig } from "../world/server-rig.ts";
+import { DRAINED, ServerRig } from "../world/server-rig.ts";
 import { ServerWorld } from "../world/server-world.ts";
 
 const A = 11n;
@@ -246,7 +246,7 @@ test("whoever is no member, or is being evicted, has nothing done for it", async
   await expect(server.take(A, 1)).rejects.toMatchObject(evicted);
   await expect(server.give(A, [extent])).rejects.toMatchObject(evicted);
   await expect(server.requests.confirm(A)).rejects.toMatchObject(evicted);
-  await expect(server.requests.farewell(A)).rejects.toMatchObject(evicted);
+  await expect(server.requests.farewell(A, DRAINED)).rejects.toMatchObject(evicted);
   await expect(server.requests.confirm(B)).rejects.toMatchObject(evicted);
 
   expect(await server.server.trees.members.grants(A)).toEqual([extent]);
@@ -271,7 +271,7 @@ test("a member with more extents than one commit should touch leaves, and is evi
     await server.take(A, 1);
     kept.push(await server.take(B, 1));
   }
-  await server.requests.farewell(A);
+  await server.requests.farewell(A, DRAINED);
   expect(freeBlocks + 512 - server.server.trees.free.freeBlocks).toBe(150);
 
   await server.give(B, kept.slice(0, 32));
@@ -286,13 +286,13 @@ test("a farewell frees everything of a member, and is one however often it is sa
   const { freeBlocks } = server.server.trees.free;
   await server.join(A);
   await server.take(A, 100);
-  await server.requests.farewell(A);
+  await server.requests.farewell(A, DRAINED);
   expect(server.server.trees.free.freeBlocks).toBe(freeBlocks);
   expect((await server.server.trees.members.list()).size).toBe(0);
 
-  await server.requests.farewell(A);
+  await server.requests.farewell(A, DRAINED);
   const next = await ServerRig.start(server.world, 2n);
-  await next.requests.farewell(A);
+  await next.requests.farewell(A, DRAINED);
 
   expect(server.events.filter((event) => event === "member.left")).toHaveLength(1);
   expect(next.events).not.toContain("member.left");

@@ -22,7 +22,12 @@ import { ServerWorld } from "../world/server-world.ts";
 
 const OWN = 1n;
 const JOIN = JoinRequest.encode({ isVoter: false, address: "", name: "raw", process: NO_PROCESS });
-const FAREWELL = FarewellRequest.encode({ mayBeWritten: false, isServing: false, patienceMs: 1000 });
+const FAREWELL = FarewellRequest.encode({
+  mayBeWritten: false,
+  isServing: false,
+  saidTerm: 1n,
+  patienceMs: 1000,
+});
 const NO_LOCKS = ReclaimRequest.encode({ locks: [], isLast: true });
 
 const cryptography: Cryptography = {
@@ -298,6 +303,27 @@ test("F4: a report of locks that is being confirmed while its member leaves brin
   const request = LockRequest.encode({ start, end, mode: "write", held: "null" });
   expect(await other.ask(Command.lock, request)).toBe(0);
 });
+
+test.each([
+  { isServing: false, isQuarantined: false },
+  { isServing: true, isQuarantined: true },
+])(
+  "the farewell of a server that was succeeded says nothing of its replays: %o",
+  async ({ isServing, isQuarantined }) => {
+    const stage = await Stage.make();
+    await stage.serve();
+    const [leaver, other] = [await stage.peer(11n), await stage.peer(5n)];
+    await leaver.ask(Command.join, JOIN);
+
+    const farewell = leaver.session.farewell(
+      FarewellRequest.encode({ mayBeWritten: false, isServing, saidTerm: 2n, patienceMs: 0 }),
+    );
+    await stage.world.clock.advance(30);
+    await farewell;
+
+    expect((await statusOf(stage, other)).quarantinedBlocks > 0n).toBe(isQuarantined);
+  },
+);
 
 test("a device that fails under a request ends the reign: nobody is told a lie, and the next server is asked", async () => {
   const stage = await Stage.make();

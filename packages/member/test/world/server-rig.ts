@@ -17,7 +17,7 @@ import {
   TakeExtentRequest,
 } from "../../src/protocol.ts";
 import { Compactor, type CompactorLimits } from "../../src/server/compactor.ts";
-import { Requests } from "../../src/server/requests.ts";
+import { type LastWord, Requests } from "../../src/server/requests.ts";
 import { NO_PROCESS, type ProcessRecord } from "../../src/volume/process-record.ts";
 import { sizesFor } from "../../src/volume/sizes.ts";
 import type { ServerWorld, TestServer } from "./server-world.ts";
@@ -29,6 +29,9 @@ export interface SentJob {
   /** What the member answers at once; 0 accepts. */
   readonly answer: (error: number) => void;
 }
+
+/** What a member says that has ended all its writes. */
+export const DRAINED: LastWord = { mayBeWritten: false, isServing: false, saidTerm: 1n << 40n };
 
 const EMPTY = new Uint8Array(0);
 

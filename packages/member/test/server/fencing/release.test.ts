@@ -4,6 +4,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { NodeStore } from "../../../src/index.ts";
 import { FencingRig, processOf } from "../../world/fencing-rig.ts";
+import { DRAINED } from "../../world/server-rig.ts";
 import { ServerWorld } from "../../world/server-world.ts";
 
 const FORMER = 1n;
@@ -122,7 +123,7 @@ test("F2: a released node that holds data since is an error to who still has an 
 
 test("F6: what a server that resigned was granted needs no evidence: nothing of it is on its way", async () => {
   const former = await FencingRig.start(await ServerWorld.format(), FORMER);
-  await former.server.requests.farewell(FORMER, { mayBeWritten: false, isServing: true });
+  await former.server.requests.farewell(FORMER, { mayBeWritten: false, isServing: true, saidTerm: 9n });
   expect(await former.server.server.trees.members.owner(FORMER)).toBeDefined();
   await former.server.server.committer.resign(new Error("left"));
 
@@ -136,7 +137,7 @@ test("F6: what a server that resigned was granted needs no evidence: nothing of 
 
 test("F6: a server that said farewell and died before its last record may still write, whatever its farewell said", async () => {
   const former = await FencingRig.start(await ServerWorld.format(), FORMER);
-  await former.server.requests.farewell(FORMER, { mayBeWritten: false, isServing: true });
+  await former.server.requests.farewell(FORMER, { mayBeWritten: false, isServing: true, saidTerm: 9n });
 
   const next = await FencingRig.start(former.world, NEXT);
   await next.fencing.open();
@@ -152,7 +153,7 @@ test("F6: a server that said farewell and died before its last record may still 
 test("F6: a farewell proves nothing about a reign that ended after it", async () => {
   const former = await FencingRig.start(await ServerWorld.format(), FORMER);
   const { trees, committer } = former.server.server;
-  await former.server.requests.farewell(FORMER, { mayBeWritten: false, isServing: true });
+  await former.server.requests.farewell(FORMER, { mayBeWritten: false, isServing: true, saidTerm: 9n });
   await committer.mutate(async () => {
     const owner = await trees.members.owner(FORMER);
     if (owner !== undefined)
@@ -163,6 +164,20 @@ test("F6: a farewell proves nothing about a reign that ended after it", async ()
   await next.fencing.open();
 
   expect((await next.server.server.trees.members.owner(FORMER))?.evidence.kind).toBe("none");
+  expect(next.quarantined).toBeGreaterThan(0);
+});
+
+test.each([
+  { saidTerm: 2n, evidence: "farewell" },
+  { saidTerm: 1n, evidence: "none" },
+])("F6: of a reign that began behind a farewell, it proves nothing: %o", async ({ saidTerm, evidence }) => {
+  const { server } = await FencingRig.start(await ServerWorld.format(), FORMER);
+  expect(server.server.leadership.term).toBe(2n);
+  const next = await FencingRig.start(server.world, NEXT);
+
+  await next.server.requests.farewell(FORMER, { ...DRAINED, saidTerm });
+
+  expect((await next.server.server.trees.members.owner(FORMER))?.evidence.kind).toBe(evidence);
   expect(next.quarantined).toBeGreaterThan(0);
 });
 
@@ -254,9 +269,9 @@ async function run(history: readonly Step[]): Promise<FencingRig> {
       await at.server.join(lastRid, processOf(Number(lastRid)));
     } else if (isMember && step.type === "take") await at.server.take(rid, step.blocks);
     else if (isMember && step.type === "die") await at.evict(rid);
-    else if (isMember && step.type === "leave") await requests.farewell(rid);
+    else if (isMember && step.type === "leave") await requests.farewell(rid, DRAINED);
     else if (isMember && step.type === "taint")
-      await requests.farewell(rid, { mayBeWritten: true, isServing: false });
+      await requests.farewell(rid, { mayBeWritten: true, isServing: false, saidTerm: 9n });
   }
 }
 

@@ -5,6 +5,7 @@ import { layoutFor } from "../../../src/index.ts";
 import type { LastWord } from "../../../src/server/requests.ts";
 import { sizesFor } from "../../../src/volume/sizes.ts";
 import { FencingRig, processOf } from "../../world/fencing-rig.ts";
+import { DRAINED } from "../../world/server-rig.ts";
 import { ServerWorld } from "../../world/server-world.ts";
 
 const MEMBER = 11n;
@@ -28,7 +29,7 @@ test("F8: writes are refused while the quarantine holds much of the volume, meta
 
   // What needs no data goes on from the reserve.
   await rig.server.join(300n);
-  await rig.server.requests.farewell(300n);
+  await rig.server.requests.farewell(300n, DRAINED);
   const { trees } = rig.server.server;
   for (const rid of (await trees.members.owners()).keys())
     await rig.fencing.confirm(rid, rig.fencing.evidence("operator", "ada"));
@@ -56,8 +57,7 @@ test("a volume that is full of data says so, and nothing of the quarantine", asy
   expect(refused).toMatchObject({ code: "ERR_HOLDFAST_NO_SPACE" });
 });
 
-const FAILED: LastWord = { mayBeWritten: true, isServing: false };
-const DRAINED: LastWord = { mayBeWritten: false, isServing: false };
+const FAILED: LastWord = { mayBeWritten: true, isServing: false, saidTerm: 9n };
 
 test("F3: what a member still holds is not free when it leaves after a write failed; its end must be confirmed", async () => {
   const rig = await FencingRig.start();
