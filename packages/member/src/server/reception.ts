@@ -2,11 +2,12 @@
  * Where the requests of members arrive at a server and its answers leave.
  *
  * What arrives before the opening is recorded is kept and handled in its order. What goes wrong with one request is told
- * to who asked; a device that fails ends the reign, and then nobody is answered any more: an answer of a server that has
- * ended would be a lie, and the member asks the next one.
+ * to who asked; a device that fails, or a successor, ends the reign, and then nobody is answered any more: an answer of a
+ * server that has ended would be a lie, and the member asks the next one.
  */
 import { DeviceError, type Logger } from "@holdfast/environment";
 import { COMMAND_FAREWELL, type Respond } from "@holdfast/net-reliable";
+import { DeposedError, DeviceStalledError, RecordWriteError } from "@holdfast/quorum";
 import type { LockServerDriver } from "../locks/lock-server-driver.ts";
 import { Command, EMPTY_BODY, Refusal } from "../protocol.ts";
 import type { Attendance } from "./attendance.ts";
@@ -90,7 +91,7 @@ export class Reception {
       (error: unknown) => {
         if (this.#isClosed) return;
         const { log, onFatal } = this.#options;
-        if (error instanceof DeviceError) return onFatal(error);
+        if (endsReign(error)) return onFatal(error);
         const refusal = refusalFor(error);
         if (refusal === Refusal.internal) {
           log.error({ event: "request.failed", err: error }, "a request failed");
@@ -99,4 +100,14 @@ export class Reception {
       },
     );
   }
+}
+
+/** True if it says nothing about the request, but that this server may answer none. */
+function endsReign(error: unknown): boolean {
+  return (
+    error instanceof DeviceError ||
+    error instanceof DeposedError ||
+    error instanceof DeviceStalledError ||
+    error instanceof RecordWriteError
+  );
 }
