@@ -275,12 +275,15 @@ export class NbdDevice implements OpenedBlockDevice {
     for (const lane of this.#lanes) lane.sweep(nowMs, this.#facts.requestTimeoutMs);
     if (this.#hasAnswered) this.#lastAnswerMs = nowMs;
     this.#hasAnswered = false;
-    if (this.#lastAnswerMs + this.#facts.giveUpMs > nowMs) return;
-    const late = this.#queue.removeUnless(({ deadlineMs }) => deadlineMs > nowMs);
+    // One that was sent has had its time, whatever else was answered: it may be what ends each connection.
+    const isStuck = this.#lastAnswerMs + this.#facts.giveUpMs <= nowMs;
+    const late = this.#queue.removeUnless(
+      ({ deadlineMs, isSent }) => deadlineMs > nowMs || !(isSent || isStuck),
+    );
     if (late.length === 0) return;
     const { lastFailure } = this.#lanes[0] ?? {};
     const why = lastFailure === undefined ? "" : `: ${lastFailure.message}`;
-    const message = `nothing was answered within ${this.#facts.giveUpMs} ms${why}`;
+    const message = `it was not answered within ${this.#facts.giveUpMs} ms${why}`;
     const cause = new Error(message, { cause: lastFailure });
     for (const piece of late) this.#fail(piece, cause);
   }

@@ -272,6 +272,24 @@ test("a server that ends each connection at its first request is not asked witho
   expect(requests.length).toBeLessThan(15);
 });
 
+test("a write at which the server ends each connection fails at its limit, though reads are answered", async () => {
+  const { device } = await openScripted(
+    (request) => {
+      if (request.command !== COMMAND.read) return;
+      obey(request);
+      request.peer.socket.end();
+    },
+    { giveUpMs: 500 },
+  );
+  let isOver = false;
+  const written = device.write(0n, new Uint8Array(512), { isDurable: true }).finally(() => (isOver = true));
+  const outcome = expect(written).rejects.toMatchObject({ code: "ERR_HOLDFAST_DEVICE_WRITE" });
+
+  while (!isOver) await device.read(4096n, new Uint8Array(512));
+
+  await outcome;
+});
+
 test("a trim of a range that is no range is refused", async () => {
   const { device } = await openScripted(obey);
 
