@@ -178,8 +178,7 @@ async function unconfirmed(
   const left: Suspect[] = [];
   for (const suspect of suspects) {
     const { rid, address, process } = suspect;
-    if (fenced.has(rid) || isSame(judge, process) || (await isProvenGone(processes, judge, process)))
-      continue;
+    if (fenced.has(rid) || (await isProvenGone(processes, judge, process))) continue;
     const target = { rid, address, process, reason: "the term slots are to be renewed" };
     if (fenceAgent === undefined || !(await isFenced(fenceAgent, target, signal))) left.push(suspect);
   }
@@ -207,14 +206,6 @@ async function writeSupers(
   const copies = sealSuper(superBlock);
   for (const { address, block } of order === "first-copy-first" ? copies : copies.toReversed())
     await device.write(blockOffset(address), block, { isDurable: true });
-}
-
-/** True if it was this process itself: all it wrote before is done. */
-function isSame(own: ProcessRecord, other: ProcessRecord): boolean {
-  const { bootId, namespace, pid, startTime } = own;
-  const isKnown = bootId !== "" && pid !== 0;
-  const isEqual = other.bootId === bootId && other.namespace === namespace && other.pid === pid;
-  return isKnown && isEqual && other.startTime === startTime;
 }
 
 function asSuspect({ rid, address }: { readonly rid: bigint; readonly address: string }): Suspect {

@@ -15,6 +15,7 @@ import {
   VOLUME_FORMAT_HASH,
 } from "../../src/index.ts";
 import { layoutFor } from "../../src/volume/layout.ts";
+import { TestProcesses } from "../world/fencing-rig.ts";
 import { MemberWorld, type TestMember, textOf } from "../world/member-world.ts";
 
 const NEVER = new AbortController().signal;
@@ -145,6 +146,19 @@ describe("renewal of the terms", () => {
 
     const next = await world.open();
     expect(await read(next, world, "k")).toBe("acknowledged");
+  });
+
+  test("a member of the very process that renews, which no hint shows, stands in the way like any other", async () => {
+    const processes = new TestProcesses();
+    const server = await world.open();
+    const silent = await world.open({ listenAddress: undefined, processes });
+    await world.close(server);
+    const renewing = { device: world.device, clock: world.clock, rid: RENEWER, signal: NEVER, processes };
+
+    await expect(world.finish(renewVolume({ ...renewing, fenced: NOBODY }))).rejects.toMatchObject({
+      code: "ERR_HOLDFAST_RENEW_REFUSED",
+      suspects: [{ rid: silent.member.rid }],
+    });
   });
 
   test("the fence agent's word confirms it too", async () => {

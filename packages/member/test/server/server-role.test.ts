@@ -1,4 +1,4 @@
-import { type Cryptography, NO_BROKEN_RULES, SILENT_LOGGER } from "@holdfast/environment";
+import { type Cryptography, DeviceError, NO_BROKEN_RULES, SILENT_LOGGER } from "@holdfast/environment";
 import { LockRequest, ReclaimRequest } from "@holdfast/lock-protocol";
 import { type ClientSession, REFUSAL, type SessionPorts, startClientSession } from "@holdfast/net-reliable";
 import { DeposedError } from "@holdfast/quorum";
@@ -125,6 +125,11 @@ async function statusOf(stage: Stage, peer: Peer): Promise<StatusReply> {
   const answer = peer.session.request(Command.status, EMPTY_BODY);
   await stage.world.clock.advance(30);
   return StatusReply.decode(await answer);
+}
+
+function broken(): DeviceError {
+  const facts = { device: "memory:", offsetBytes: 0n, lengthBytes: 4096 };
+  return new DeviceError("ERR_HOLDFAST_DEVICE_WRITE", "the device is broken", facts);
 }
 
 test("a server that nobody talks to notices its successor", async () => {
@@ -281,6 +286,54 @@ test("a session is forgotten after its member's farewell, and that of a stranger
   expect((await stage.peer(6n)).refused).toEqual([REFUSAL.BAD_GREETING]);
   await stage.world.clock.advance(DEFAULT_MEMBER_TIMING.session.forgetMs + 1000);
   expect(await (await stage.peer(6n)).ask(Command.status)).toBe(0);
+});
+
+test("F3: of members that join and leave at the same time nobody is forgotten, and nobody stays", async () => {
+  const stage = await Stage.make();
+  await stage.serve();
+  const rids = [11n, 12n, 13n, 14n, 15n, 16n];
+  const peers = await Promise.all(rids.map((rid) => stage.peer(rid)));
+  const [leaving, joining] = [peers.slice(0, 3), peers.slice(3)];
+  await Promise.all(leaving.map((peer) => peer.ask(Command.join, JOIN)));
+
+  const farewells = leaving.map(({ session }) => session.farewell(FAREWELL));
+  const joins = await Promise.all(joining.map((peer) => peer.ask(Command.join, JOIN)));
+  await Promise.all(farewells);
+
+  expect(joins).toEqual([0, 0, 0]);
+  const { members } = await statusOf(stage, await stage.peer(5n));
+  expect(members.map(({ rid }) => rid)).toEqual([14n, 15n, 16n]);
+});
+
+test("F12: a farewell is answered behind the commit that removes the record, and not at all if that fails", async () => {
+  const stage = await Stage.make();
+  await stage.serve();
+  const leaver = await stage.peer(11n);
+  await leaver.ask(Command.join, JOIN);
+  const { device } = stage.world;
+  const write = device.write.bind(device);
+  const held: (() => void)[] = [];
+  Object.assign(device, {
+    write: async (...args: Parameters<typeof write>) => {
+      await new Promise<void>((resolve) => held.push(resolve));
+      await write(...args);
+    },
+  });
+  let isAnswered = false;
+  const farewell = leaver.session.farewell(FAREWELL).then(() => {
+    isAnswered = true;
+  });
+  farewell.catch(() => {});
+
+  await stage.world.clock.advance(100);
+  expect(isAnswered).toBe(false);
+  expect(held.length).toBeGreaterThan(0);
+  Object.assign(device, { write: () => Promise.reject(broken()) });
+  for (const release of held) release();
+  await stage.world.clock.advance(1000);
+
+  expect(isAnswered).toBe(false);
+  expect(stage.ended).toHaveLength(1);
 });
 
 test("F4: a report of locks that is being confirmed while its member leaves brings no lock back", async () => {

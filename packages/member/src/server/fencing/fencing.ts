@@ -141,17 +141,20 @@ export class Fencing {
       const kind = await this.#find(rid, owner);
       if (this.#isClosed) return;
       if (kind === "none") this.#searchLater(rid, owner);
+      else if (kind === "busy") this.#retries.arm(rid, RETRY_MS);
       else await this.confirm(rid, this.evidence(kind));
     } finally {
       this.#searching.delete(rid);
     }
   }
 
-  async #find(rid: bigint, owner: OwnerRecord): Promise<EvidenceKind> {
+  async #find(rid: bigint, owner: OwnerRecord): Promise<EvidenceKind | "busy"> {
     const { processes, process, agent, brokenRules } = this.#options;
     if (brokenRules.has("evidence-before-release")) return "process";
     if (await isProvenGone(processes, process, owner.process)) return "process";
-    if (agent === undefined || this.#agents.size === AGENTS_MAX || this.#isClosed) return "none";
+    if (agent === undefined || this.#isClosed) return "none";
+    // Who could not be asked about has not been refused: its turn comes soon.
+    if (this.#agents.size === AGENTS_MAX) return "busy";
     const { rid: named, isConfirmed, detail } = await this.#ask(agent, rid, owner);
     if (isConfirmed && named === rid) return "agent";
     const problem = isConfirmed ? `it answered for ${named.toString(16)}` : detail;

@@ -187,6 +187,20 @@ test("an agent that hangs has one question of each member, keeps nobody waiting,
   expect(rig.fatal).toEqual([]);
 });
 
+test("a member that had to wait for its turn with the agent is asked about as soon as there is one", async () => {
+  const agent = new TestAgent();
+  const rig = await FencingRig.start(undefined, 1n, { agent });
+  for (let rid = DEAD; rid < DEAD + 5n; rid += 1n) await rig.loses(rid, processOf(Number(rid)), 10);
+  await rig.pass(60_000);
+  expect(agent.asked).toHaveLength(4);
+
+  agent.answer(false);
+  await rig.pass(600);
+
+  expect(agent.asked.map(({ rid }) => rid)).toContain(DEAD + 4n);
+  rig.fencing.close();
+});
+
 test("an operator need not wait for an agent that hangs", async () => {
   const agent = new TestAgent();
   const rig = await FencingRig.start(undefined, 1n, { agent });
