@@ -326,9 +326,10 @@ export class ServerLink {
     if (refusal === Refusal.noSpace) return new NoSpaceError(0, "this operation");
     if (refusal === Refusal.quarantined)
       return new NoSpaceError(0, "this operation", "ERR_HOLDFAST_SPACE_QUARANTINED");
-    if (refusal !== Refusal.evicted) return new OperationRefusedError(command, refusal, { cause: error });
     // Who has said farewell is none any more in everybody's eyes: only the answer to that says how it ended.
-    if (this.#isLeaving && command !== COMMAND_FAREWELL) return new ClosedError();
+    const isOver = refusal === Refusal.evicted || refusal === CALL_ABORTED;
+    if (isOver && this.#isLeaving && command !== COMMAND_FAREWELL) return new ClosedError();
+    if (refusal !== Refusal.evicted) return new OperationRefusedError(command, refusal, { cause: error });
     this.fail(new EvictedError(this.#options.rid, { cause: error }));
     return this.#failure;
   }
