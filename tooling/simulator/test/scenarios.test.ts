@@ -139,6 +139,12 @@ const SCENARIOS: readonly Scenario[] = [
     happened: ["fault stall-disk"],
   },
   {
+    title: "Scenario 23: a device that goes back to what it held before is no excuse for a broken invariant",
+    config: { chaosMs: 3000 },
+    faults: [fault("roll-back-device", 1500, 1000)],
+    happened: ["fault roll-back-device"],
+  },
+  {
     title: "Scenario 25: wall clocks that jump by years, once or ten times a second, change nothing",
     faults: [
       ...often("wall-jump", [400, 900, 1400, 1900, 2400], 100),

@@ -85,8 +85,8 @@ export class Evictions {
     return committer.mutate(async (trees) => {
       const record = await trees.members.get(rid);
       if (record === undefined || record.isEvicted) return false;
-      await trees.members.putOwner(rid, ownerOf(record, { wallMs: clock.wallMs(), evidence }));
       if (this.#brokenRules.has("mark-before-replay")) return true;
+      await trees.members.putOwner(rid, ownerOf(record, { wallMs: clock.wallMs(), evidence }));
       await trees.members.put(rid, { ...record, isEvicted: true });
       trees.amend({ evictGeneration: trees.state.evictGeneration + 1n });
       return true;

@@ -119,7 +119,12 @@ export class ElectionWatch {
 /** Older terms are not asked for any more. */
 const TERMS_KEPT = 64n;
 
-function isSlot({ slotsBlock, recordsBlock, recordsCopyBlock, termsMax }: QuorumRegion, block: bigint): boolean {
+function isSlot(
+  { slotsBlock, recordsBlock, recordsCopyBlock, termsMax }: QuorumRegion,
+  block: bigint,
+): boolean {
   const count = 2n * BigInt(termsMax);
-  return [slotsBlock, recordsBlock, recordsCopyBlock].some((first) => block >= first && block < first + count);
+  return [slotsBlock, recordsBlock, recordsCopyBlock].some(
+    (first) => block >= first && block < first + count,
+  );
 }

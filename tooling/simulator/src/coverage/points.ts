@@ -25,7 +25,10 @@ export const COVERAGE_POINTS: readonly CoveragePoint[] = [
   common("term-lost-by-x", "a candidate found that its claim of a term was written over"),
   common("term-lost-by-y", "a candidate found that the term was announced already"),
   rare("term-lost-by-all", "two candidates lost one term, and nobody won it"),
-  common("claimed-not-announced", "a commit was confirmed although a later term was claimed, but not announced"),
+  common(
+    "claimed-not-announced",
+    "a commit was confirmed although a later term was claimed, but not announced",
+  ),
   rare("deposed-past-claims", "a server was deposed by a term behind one that was only claimed"),
   rare("term-marked-void", "a term that could not be read was marked"),
   common("unconfirmed-record-adopted", "a record whose server never heard that it is committed was adopted"),
@@ -34,14 +37,23 @@ export const COVERAGE_POINTS: readonly CoveragePoint[] = [
   common("adopted-from-one-copy", "a record was adopted of which one copy was torn, older or damaged"),
   rare("elections-halted", "elections halted for want of a record", ["elections halted"]),
   rare("server-stopped-by-device", "a server stopped since its record could not be written"),
-  rare("server-outlived-stall", "a server went on after its device had answered nothing for longer than a heartbeat"),
+  rare(
+    "server-outlived-stall",
+    "a server went on after its device had answered nothing for longer than a heartbeat",
+  ),
   common("server-resigned", "a server handed its role on"),
   // Pauses, links, clocks.
   common("paused-past-lease", "a member that was stopped for longer than its lease went on"),
-  common("paused-past-election", "a member that was stopped for longer than its lease and an election went on"),
+  common(
+    "paused-past-election",
+    "a member that was stopped for longer than its lease and an election went on",
+  ),
   rare("swizzle-clog-hit-server", "links of the server were clogged and let go in another order"),
   common("clock-jumped-back", "the wall clock of a member jumped back while its lease ran"),
-  common("power-lost", "the device lost what was not flushed", ["fault power-loss", "fault power-loss-at-write"]),
+  common("power-lost", "the device lost what was not flushed", [
+    "fault power-loss",
+    "fault power-loss-at-write",
+  ]),
   // Sessions.
   common("resent-to-server", "frames were sent again to a server on another connection"),
   common("resent-to-member", "frames were sent again to a member on another connection"),

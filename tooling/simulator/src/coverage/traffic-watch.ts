@@ -72,8 +72,7 @@ export class TrafficWatch {
 
   #look(wire: Wire, { seq, recvSeq, command, flags, body }: Frame, isMember: boolean): void {
     const { route, back } = wire;
-    if (back.revocations.length > 0)
-      back.revocations = back.revocations.filter((one) => one.seq > recvSeq);
+    if (back.revocations.length > 0) back.revocations = back.revocations.filter((one) => one.seq > recvSeq);
     if (seq === 0) return;
     // A session that begins anew begins with 1; one that goes on begins with what was not received.
     if (wire.isFresh && route.streamCount > 1 && seq > 1 && seq <= route.lastSeq)

@@ -24,7 +24,22 @@ export const AIMED_HANDLERS: Readonly<Record<AimedFault, FaultHandler>> = {
     ambush(field, strike).delayClaim();
     field.crash(await field.server(strike.victim), strike.fault, true);
   },
-  "outlast-lease": (field, { victim, fault }) => field.isolate(victim, EVICTION_MS + fault.lastsMs / 8),
+  "outlast-lease": (field, { victim, fault }) => {
+    if (field.isOutlasting) return;
+    field.isOutlasting = true;
+    const lastsMs = EVICTION_MS + fault.lastsMs / 8;
+    field.isolate(victim, lastsMs);
+    // Its connections fall silent, or end at once: then its server misses it while its lease is young.
+    if ((fault.choice & 0x100) !== 0) {
+      for (const other of field.others(victim)) {
+        field.network.cut(victim.name, other);
+        field.network.cut(other, victim.name);
+      }
+    }
+    field.later(lastsMs, () => {
+      field.isOutlasting = false;
+    });
+  },
   "stumbling-election": async (field, strike) => {
     const server = await field.server(strike.victim);
     field.isolate(server, EVICTION_MS + strike.fault.lastsMs / 5);

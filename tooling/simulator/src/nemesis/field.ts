@@ -42,6 +42,8 @@ export class Field {
   readonly atlas: FaultAtlas;
   /** True once a process may have given up its device for good: only a fresh one goes on. */
   hasDeviceFailed = false;
+  /** True while a member is kept away from the others until it is evicted: two at a time would evict nobody. */
+  isOutlasting = false;
   #isOver = false;
 
   constructor(options: FieldOptions) {

@@ -22,6 +22,9 @@ const FAITHFUL_PROBABILITY = 0.75;
 
 const OWN_KEY_PROBABILITY = 0.35;
 
+/** One client of so many watches one key through one member: it goes on where whoever needs a server would wait. */
+const WATCHER_ONE_IN = 3;
+
 /** A visitor looks so often whether its member is open. */
 const VISIT_POLL_MS = 20;
 
@@ -87,16 +90,18 @@ export class Workload {
   }
 
   async #client(client: number, random: RandomStream): Promise<void> {
-    const { world, fleet, load } = this.#options;
+    const { world, fleet, load, keys } = this.#options;
     const favourite = random.pick(fleet.hosts);
+    const watched = client % WATCHER_ONE_IN === WATCHER_ONE_IN - 1 ? random.pick(keys.common) : undefined;
     while (true) {
       await world.sleep(random.range(0, load.thinkMaxMs));
       if (this.#isStopping) return;
       const up = fleet.up();
-      const isFaithful = random.chance(FAITHFUL_PROBABILITY);
+      const isFaithful = watched !== undefined || random.chance(FAITHFUL_PROBABILITY);
       const host = isFaithful ? up.find((one) => one === favourite) : random.pick(up);
       if (host === undefined) await world.sleep(NOBODY_UP_MS);
-      else await this.#operate(client, host, random);
+      else if (watched === undefined) await this.#operate(client, host, random);
+      else await this.#calls.get(host, client, watched);
     }
   }
 

@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import { countCoverage, COVERAGE_POINTS, missingPoints, RARE_POINTS_FROM_SEEDS } from "../src/index.ts";
+
+test("a point is counted by its own name or by the counters it names", () => {
+  const counts = countCoverage([
+    ["record-torn", 3],
+    ["fault power-loss", 1],
+    ["fault power-loss-at-write", 2],
+    ["no point at all", 9],
+  ]);
+
+  expect(counts.find(({ name }) => name === "record-torn")?.count).toBe(3);
+  expect(counts.find(({ name }) => name === "power-lost")?.count).toBe(3);
+  expect(counts).toHaveLength(COVERAGE_POINTS.length);
+});
+
+test("a hundred seeds must meet the common points, a thousand all of them", () => {
+  const nothing = countCoverage([]);
+  const common = COVERAGE_POINTS.filter(({ isCommon }) => isCommon);
+
+  expect(missingPoints(nothing, 100).map(({ name }) => name)).toEqual(common.map(({ name }) => name));
+  expect(missingPoints(nothing, RARE_POINTS_FROM_SEEDS)).toHaveLength(COVERAGE_POINTS.length);
+});
+
+test("no two points have one name", () => {
+  expect(new Set(COVERAGE_POINTS.map(({ name }) => name)).size).toBe(COVERAGE_POINTS.length);
+});
