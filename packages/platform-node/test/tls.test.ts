@@ -10,12 +10,13 @@ let end: () => Promise<void> = async () => {};
 afterEach(() => end());
 
 describe("TLS", () => {
-  test("an accepted stream names the address of its other end", async () => {
+  test("an accepted stream names the address of its other end, and both say that no byte can change", async () => {
     const { listener, accepted } = await secureListener();
 
     const near = await createNodeTransport({ key }).dial(listener.address);
 
     expect(near.peer).toBe(listener.address);
+    expect([near.isAuthenticated, (await accepted).isAuthenticated]).toEqual([true, true]);
     expect((await accepted).peer).toMatch(/^tls:\/\/127\.0\.0\.1:\d+$/);
     near.destroy();
   });
@@ -108,6 +109,23 @@ describe("TLS", () => {
 
     await accepted;
     near.destroy();
+  });
+
+  test("of strangers from everywhere who never finish, the oldest are cut off above 256", async () => {
+    const { port, transport } = await secureListener();
+    const closed: number[] = [];
+    const silent = Array.from({ length: 300 }, (_, number) => {
+      const localAddress = `127.0.0.${2 + (number % 6)}`;
+      const socket = connectPlain({ port, host: "127.0.0.1", localAddress });
+      socket.on("error", () => {});
+      socket.on("close", () => closed.push(number));
+      return socket.resume();
+    });
+
+    await until(() => transport.stats().refusedHandshakesCount >= 44 && closed.length >= 44);
+
+    expect(closed.toSorted((one, other) => one - other)).toEqual(Array.from({ length: 44 }, (_, i) => i));
+    for (const socket of silent) socket.destroy();
   });
 
   test("a server that does not know the key is not believed", async () => {

@@ -162,6 +162,8 @@ function tlsOf(url: string, parts: UrlParts, parameters: ReadonlyMap<string, str
   if (pskFile === undefined && isVerified && hostName === undefined)
     throw openError(url, "over a Unix socket, tls-hostname says whose certificate the server must show");
   const user = parts.username === "" ? undefined : decode(url, parts.username);
+  if (user !== undefined && pskFile === undefined)
+    throw openError(url, "a user is for tls-psk-file, which holds their keys; certificates know none");
   return { hostName, certificatesFolder, pskFile, user, isVerified };
 }
 

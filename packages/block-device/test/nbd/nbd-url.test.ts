@@ -58,6 +58,7 @@ test.each([
   ["nbd://host/?connections=", "parameter connections is empty"],
   ["nbd://host/?tls-psk-file=/x", "tls-psk-file is for nbds://"],
   ["nbd://alice@host/", "a user is for nbds://"],
+  ["nbds://alice@host/", "a user is for tls-psk-file"],
   ["nbds://host/?tls-psk-file=/x&tls-certificates=/y", "choose one"],
   ["nbds://host/?tls-type=anon", "x509 or psk"],
   ["nbds://host/?tls-type=psk", "needs tls-psk-file"],
