@@ -1,11 +1,14 @@
 /*
  * `npm run kills`: kills the server of three member processes under load, again and again, and counts what was lost.
+ * With `--any` it kills any of them at any moment, sooner than anybody recovers, for `--minutes`; and each judgement asks whether
+ * some order of all reads and writes explains what the members were told.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { killLoop, type KillLoopResult } from "@holdfast/real-faults";
 import { connectToMember, makeVolume } from "holdfast";
 import { findServer } from "./demo.ts";
 import { type MemberProcess, startMember } from "./member-process.ts";
@@ -23,23 +26,65 @@ interface KillResult {
 
 const VOLUME_BYTES = 1024n * 1024n * 1024n;
 
+/** A day. */
+const MINUTES_MAX = 1440;
+
+/** Kills of any member before each judgement. */
+const KILLS_PER_ROUND = 5;
+
 /** Load before and after each kill. */
 const LOAD_MS = 1500;
 const AFTER_MS = 4000;
 
 const { values } = parseArgs({
-  options: { runs: { type: "string", default: "10" }, json: { type: "boolean", default: false } },
+  options: {
+    runs: { type: "string", default: "10" },
+    json: { type: "boolean", default: false },
+    any: { type: "boolean", default: false },
+    minutes: { type: "string", default: "60" },
+    seed: { type: "string", default: "1" },
+  },
 });
 const runs = Number(values.runs);
 if (!Number.isInteger(runs) || runs < 1) throw new RangeError("--runs must be a positive number");
+const minutes = Number(values.minutes);
+if (!(minutes > 0 && minutes <= MINUTES_MAX))
+  throw new RangeError(`--minutes must be more than 0, at most ${MINUTES_MAX}`);
+const seed = Number(values.seed);
+if (!Number.isInteger(seed)) throw new RangeError("--seed must be a whole number");
 
 const directory = await mkdtemp(join(tmpdir(), "holdfast-kills-"));
 try {
-  const results = await killAgainAndAgain(join(directory, "volume.hf"));
-  report(results);
-  process.exitCode = results.every(({ lost }) => lost.length === 0) ? 0 : 1;
+  const url = join(directory, "volume.hf");
+  process.exitCode = (await (values.any ? killAny(url) : killServers(url))) ? 0 : 1;
 } finally {
   await rm(directory, { recursive: true, force: true });
+}
+
+/** True if nothing was lost. */
+async function killServers(url: string): Promise<boolean> {
+  const results = await killAgainAndAgain(url);
+  report(results);
+  return results.every(({ lost }) => lost.length === 0);
+}
+
+/** True if nothing was lost, and nothing was read that was not to be. */
+async function killAny(url: string): Promise<boolean> {
+  await makeVolume(url, { sizeBytes: VOLUME_BYTES, label: "kills" });
+  const say = (result: KillLoopResult): void => {
+    const { kills, serverKills, acknowledged, contradictions } = result;
+    const text = `${kills} kills, ${serverKills} of them of the server; ${acknowledged} acknowledged writes, ${contradictions.length} contradictions`;
+    process.stdout.write(`${values.json ? JSON.stringify(result) : text}\n`);
+    for (const contradiction of contradictions) process.stderr.write(`wrong: ${contradiction}\n`);
+  };
+  const result = await killLoop(url, {
+    rounds: Number.POSITIVE_INFINITY,
+    killsPerRound: KILLS_PER_ROUND,
+    seed,
+    signal: AbortSignal.timeout(minutes * 60_000),
+    onRound: say,
+  });
+  return result.contradictions.length === 0;
 }
 
 async function killAgainAndAgain(url: string): Promise<readonly KillResult[]> {

@@ -8,8 +8,11 @@ import { Ledger } from "./ledger.ts";
 import { type Answer, COUNT_KEY, type MemberNews, type Order } from "./member-protocol.ts";
 import { PATIENCE_MS, until } from "./until.ts";
 
-/** The end of an operation that no fault explains. */
-const OPERATING_ERROR = /^ERR_HOLDFAST_(?!.*(?:CORRUPT|CHECKSUM|TORN))/;
+/** How an operation may fail when something happens to its member, its server or its disk. */
+const OPERATING_ERROR = /^ERR_HOLDFAST_(?!.*(?:CORRUPT|CHECKSUM|TORN|OPERATION_REFUSED))/;
+
+/** How a membership may end by itself: evicted, or by its own disk. */
+const EXPECTED_END = /^ERR_HOLDFAST_EVICTED|ERR_HOLDFAST_DEVICE_/;
 
 /** Where a member runs and what it opens. */
 export interface Place {
@@ -74,10 +77,13 @@ export class CrewMember {
 
   /** What happened to it that no fault explains: an end that nobody ordered, an error that is none of ours. */
   get surprises(): readonly string[] {
-    const codes = [...this.#failures, ...(this.#lostCode === undefined ? [] : [this.#lostCode])];
-    const strange = codes.filter((code) => !OPERATING_ERROR.test(code)).map((code) => `${this.name}: ${code}`);
+    const isLostStrangely = this.#lostCode !== undefined && !EXPECTED_END.test(this.#lostCode);
+    const codes = [...this.#failures].filter((code) => !OPERATING_ERROR.test(code));
+    if (isLostStrangely) codes.push(`lost: ${this.#lostCode}`);
+    const strange = codes.map((code) => `${this.name}: ${code}`);
     const { exitCode, signalCode } = this.#child;
-    const isStrangeEnd = !this.isAlive && !(this.#isEndExpected && (exitCode === 0 || signalCode === "SIGKILL"));
+    const isStrangeEnd =
+      !this.isAlive && !(this.#isEndExpected && (exitCode === 0 || signalCode === "SIGKILL"));
     return isStrangeEnd ? [...strange, `${this.name} ended: ${signalCode ?? exitCode}`] : strange;
   }
 
@@ -202,6 +208,8 @@ export class Crew {
   /** The one of `among` that serves them all. */
   async server(among: readonly CrewMember[] = this.members): Promise<CrewMember> {
     return until("one member serves, the others are connected", async () => {
+      for (const { name, lostCode } of among)
+        if (lostCode !== undefined) throw new Error(`${name} is lost: ${lostCode}`);
       const reports = await Promise.all(among.map((member) => member.ask({ kind: "report" })));
       const serving = among.filter((_, index) => reports[index]?.isServing);
       const isWhole = reports.every(({ isConnected }) => isConnected);

@@ -2,7 +2,7 @@
  * kill -9 of any member at any moment, again and again; each round ends with a judgement.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Crew, type CrewMember, placeOnLoopback } from "./crew.ts";
+import { Crew, type CrewMember, type Place, placeOnLoopback } from "./crew.ts";
 
 /** Members that are there between two kills. */
 const MEMBERS = 3;
@@ -44,12 +44,15 @@ export async function killLoop(url: string, options: KillLoopOptions): Promise<K
   try {
     for (let round = 0; round < rounds && signal?.aborted !== true; round += 1) {
       await crew.load();
+      const starting: Promise<void>[] = [];
       for (let kill = 0; kill < killsPerRound; kill += 1) {
         await sleep(dice.below(INTERVAL_MS));
-        const isServer = await killAndReplace(crew, dice);
-        result = { ...result, kills: result.kills + 1, serverKills: result.serverKills + Number(isServer) };
+        const { isServing, started } = await killAndReplace(crew, dice);
+        starting.push(started);
+        result = { ...result, kills: result.kills + 1, serverKills: result.serverKills + Number(isServing) };
       }
-      await Promise.all(crew.members.map((member) => member.joined()));
+      await Promise.all(starting);
+      await replaceLost(crew);
       await crew.server();
       const contradictions = await crew.verdict();
       result = { ...result, acknowledged: crew.ledger.acknowledgedCount, contradictions };
@@ -63,20 +66,45 @@ export async function killLoop(url: string, options: KillLoopOptions): Promise<K
   }
 }
 
-/** True if it served, as far as it could say. */
-async function killAndReplace(crew: Crew, dice: Dice): Promise<boolean> {
+/** What a kill did. */
+interface Kill {
+  /** The victim served, as far as it could say. */
+  readonly isServing: boolean;
+  /** Resolves when the one in its place is under load, or was a victim itself. */
+  readonly started: Promise<void>;
+}
+
+async function killAndReplace(crew: Crew, dice: Dice): Promise<Kill> {
   const { members } = crew;
   const victim = members[dice.below(members.length)];
   if (victim === undefined) throw new Error("nobody is left to kill");
   const isServing = victim.isJoined && (await serves(victim));
   await victim.kill();
-  const fresh = crew.add(victim.place);
-  void fresh.joined().then(
-    () => fresh.ask({ kind: "load" }),
-    // Its own end is no news: it may be the next victim.
-    () => undefined,
-  );
-  return isServing;
+  const started = start(crew, victim.place);
+  // Told at the end of the round, when all of them are waited for.
+  started.catch(() => undefined);
+  return { isServing, started };
+}
+
+/** Starts a member; resolves when it is under load, or has ended. */
+async function start(crew: Crew, place: Place): Promise<void> {
+  const fresh = crew.add(place);
+  try {
+    await fresh.joined();
+    await fresh.ask({ kind: "load" });
+  } catch (error) {
+    // It was the next victim.
+    if (fresh.isAlive) throw error;
+  }
+}
+
+/** A busy machine may keep a member silent for so long that it is evicted: that is no contradiction, but an end. */
+async function replaceLost(crew: Crew): Promise<void> {
+  const lost = crew.members.filter(({ lostCode }) => lostCode !== undefined);
+  for (const member of lost) {
+    await member.kill();
+    await start(crew, member.place);
+  }
 }
 
 async function serves(member: CrewMember): Promise<boolean> {

@@ -105,13 +105,14 @@ function judgeKey(
   const byEnd = ended.toSorted((a, b) => a.endedMs - b.endedMs);
   let [least, next] = [floor?.value ?? 0, 0];
   for (const operation of ended.toSorted((a, b) => a.beganMs - b.beganMs)) {
-    for (let before = byEnd[next]; before !== undefined && before.endedMs < operation.beganMs; ) {
+    for (let before = byEnd[next]; before !== undefined && before.endedMs < operation.beganMs;) {
       least = Math.max(least, before.value);
       next += 1;
       before = byEnd[next];
     }
     const isTooOld = operation.kind === "read" ? operation.value < least : operation.value <= least;
-    if (isTooOld) found.push(`${key}: a ${operation.kind} of ${operation.value} began when ${least} was known`);
+    if (isTooOld)
+      found.push(`${key}: a ${operation.kind} of ${operation.value} began when ${least} was known`);
   }
   judgeWrites(key, ended, found);
   judgeOrigin(key, operations, floor?.writesBegun ?? 0, found);
@@ -121,7 +122,8 @@ function judgeKey(
 function judgeWrites(key: string, ended: readonly Required<Operation>[], found: string[]): void {
   const written = new Set<number>();
   for (const { kind, value } of ended) {
-    if (kind === "write" && written.has(value)) found.push(`${key}: two writes of ${value} were acknowledged`);
+    if (kind === "write" && written.has(value))
+      found.push(`${key}: two writes of ${value} were acknowledged`);
     if (kind === "write") written.add(value);
   }
 }

@@ -6,7 +6,7 @@
  * takes the lock from the others each time; now and then it only reads that key.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Dataset, HoldfastError, openVolume } from "holdfast";
+import { type Dataset, HoldfastError, type Logger, openVolume } from "holdfast";
 import { type Answer, COUNT_KEY, type MemberNews, type Order, OWN_KEYS } from "./member-protocol.ts";
 
 /** Between two operations of one kind. */
@@ -24,10 +24,11 @@ let operations = 0;
 let writes = 0;
 const volume = await openVolume(url, {
   name,
+  ...(process.env["HOLDFAST_LOG"] === undefined ? {} : { log: logTo(process.stderr) }),
   listen: listen === "" ? false : listen,
   onLost: (error) => {
     isLost = true;
-    void tell({ type: "lost", code: codeOf(error) });
+    void tell({ type: "lost", code: codesOf(error) });
   },
 });
 const main = await volume.dataset();
@@ -153,6 +154,23 @@ function tell(news: MemberNews): Promise<void> {
     // Fails only when the parent is gone; then this process ends.
     process.send?.(news, undefined, undefined, () => resolve());
   });
+}
+
+/** Lines of the member's log, for whoever looks into a failing test. */
+function logTo(stream: NodeJS.WritableStream): Logger {
+  const line = (facts: object, text?: string): void => {
+    const plain = (_: string, value: unknown): unknown => {
+      if (typeof value === "bigint") return value.toString();
+      return value instanceof Error ? { code: codeOf(value), message: value.message } : value;
+    };
+    stream.write(`${now().toFixed(0)} ${name} ${text ?? ""} ${JSON.stringify(facts, plain)}\n`);
+  };
+  return { debug: () => undefined, info: line, warn: line, error: line };
+}
+
+/** The code of an error and of what caused it, since that says whose fault it was. */
+function codesOf(error: Error): string {
+  return error.cause instanceof Error ? `${codeOf(error)}, by ${codesOf(error.cause)}` : codeOf(error);
 }
 
 function codeOf(error: unknown): string {

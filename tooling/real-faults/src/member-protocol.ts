@@ -48,5 +48,5 @@ export type MemberNews =
   | { readonly type: "ended"; readonly id: string; readonly value: number; readonly atMs: number }
   /** Its outcome is unknown. */
   | { readonly type: "failed"; readonly id: string; readonly code: string }
-  /** The membership ended by itself. */
+  /** The membership ended by itself; the code, and those of what caused it. */
   | { readonly type: "lost"; readonly code: string };

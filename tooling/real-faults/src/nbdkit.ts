@@ -8,6 +8,7 @@ import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { FlushFault } from "./flush-fault.ts";
 
 /** How long the server may take to make its socket. */
 const START_MS = 10_000;
@@ -18,6 +19,8 @@ export interface FaultyDiskOptions {
   readonly hasVolatileCache?: boolean;
   /** Every write takes so long, milliseconds. */
   readonly writeDelayMs?: number;
+  /** Clients must flush, since no write is durable by itself, and a flush can be told to fail. */
+  readonly hasFlushFaults?: boolean;
 }
 
 /** True if nbdkit is installed. */
@@ -27,23 +30,26 @@ export function hasNbdkit(): boolean {
 
 /** One path to a file, by an NBD server of its own. */
 export class FaultyDisk {
-  /** Where clients find it. */
-  readonly url: string;
   readonly #directory: string;
   readonly #words: readonly string[];
   #process: ChildProcess;
+  #flushFault: FlushFault | undefined;
 
   private constructor(directory: string, words: readonly string[]) {
     this.#directory = directory;
     this.#words = words;
-    this.url = `nbd+unix:///?socket=${join(directory, "nbd.sock")}`;
     this.#process = spawnServer(words);
+  }
+
+  /** Where clients find it. */
+  get url(): string {
+    return this.#flushFault?.url ?? `nbd+unix:///?socket=${join(this.#directory, "nbd.sock")}`;
   }
 
   /** Serves `path`. */
   static async start(path: string, options: FaultyDiskOptions = {}): Promise<FaultyDisk> {
     const directory = await mkdtemp(join(tmpdir(), "holdfast-disk-"));
-    const { hasVolatileCache = false, writeDelayMs = 0 } = options;
+    const { hasVolatileCache = false, writeDelayMs = 0, hasFlushFaults = false } = options;
     const words = [
       "--foreground",
       "--newstyle",
@@ -53,6 +59,8 @@ export class FaultyDisk {
       "16",
       "--filter=pause",
       "--filter=error",
+      // Its default is not to offer FUA.
+      ...(hasFlushFaults ? ["--filter=fua"] : []),
       ...(writeDelayMs > 0 ? ["--filter=delay"] : []),
       ...(hasVolatileCache ? ["--filter=cache"] : []),
       "file",
@@ -70,6 +78,8 @@ export class FaultyDisk {
     ];
     const disk = new FaultyDisk(directory, words);
     await disk.#untilUp();
+    if (hasFlushFaults)
+      disk.#flushFault = await FlushFault.start(join(directory, "flush.sock"), join(directory, "nbd.sock"));
     return disk;
   }
 
@@ -81,6 +91,17 @@ export class FaultyDisk {
   /** From now on reads fail with EIO. */
   async failReads(): Promise<void> {
     await writeFile(join(this.#directory, "fail-reads"), "");
+  }
+
+  /** The next flush fails with EIO, and does not happen; later ones succeed. */
+  failNextFlush(): void {
+    if (this.#flushFault === undefined) throw new Error("this disk was not started with hasFlushFaults");
+    this.#flushFault.failNextFlush();
+  }
+
+  /** Flushes that failed so far. */
+  get failedFlushesCount(): number {
+    return this.#flushFault?.failedCount ?? 0;
   }
 
   /** Reads and writes go well again. */
@@ -115,6 +136,7 @@ export class FaultyDisk {
 
   /** Ends the server. */
   async stop(): Promise<void> {
+    await this.#flushFault?.stop();
     this.#process.kill("SIGKILL");
     await this.#gone();
     await rm(this.#directory, { recursive: true, force: true });

@@ -35,21 +35,24 @@ testOnHosts("a server that nobody reaches is replaced, although it reaches the d
   expect(await crew.verdict(successor)).toEqual([]);
 });
 
-testOnHosts("a member that reaches the device and nobody else replaces no server that others reach", async () => {
-  const { crew, server, others } = await startOnHosts(3, 2);
-  const [isolated = server, witness = server] = others;
+testOnHosts(
+  "a member that reaches the device and nobody else replaces no server that others reach",
+  async () => {
+    const { crew, server, others } = await startOnHosts(3, 2);
+    const [isolated = server, witness = server] = others;
 
-  await net().cut(hostOf(isolated));
-  await crew.untilNotMember(isolated, witness);
-  await crew.goOn([server, witness]);
+    await net().cut(hostOf(isolated));
+    await crew.untilNotMember(isolated, witness);
+    await crew.goOn([server, witness]);
 
-  expect(await crew.server([server, witness])).toBe(server);
-  await net().healAll();
-  await saysItIsOut(isolated);
-  await crew.goOn([server, witness]);
-  expect(await crew.server([server, witness])).toBe(server);
-  expect(await crew.verdict(witness)).toEqual([]);
-});
+    expect(await crew.server([server, witness])).toBe(server);
+    await net().healAll();
+    await saysItIsOut(isolated);
+    await crew.goOn([server, witness]);
+    expect(await crew.server([server, witness])).toBe(server);
+    expect(await crew.verdict(witness)).toEqual([]);
+  },
+);
 
 testOnHosts("a server that one member does not reach goes on, and evicts that member", async () => {
   const { crew, server, others } = await startOnHosts(3, 2);
@@ -65,41 +68,44 @@ testOnHosts("a server that one member does not reach goes on, and evicts that me
   expect(await crew.verdict(witness)).toEqual([]);
 });
 
-testOnHosts("a server that most members do not reach is replaced by one of them, and whoever reached both follows", async () => {
-  const { crew, server, others } = await startOnHosts(5, 3);
-  const [faithful = server, ...majority] = others;
+testOnHosts(
+  "a server that most members do not reach is replaced by one of them, and whoever reached both follows",
+  async () => {
+    const { crew, server, others } = await startOnHosts(5, 3);
+    const majority = others.slice(1);
 
-  for (const member of majority) await net().cutPair(hostOf(server), hostOf(member));
-  await crew.server(majority);
-  await crew.goOn(majority);
-  await net().healAll();
+    for (const member of majority) await net().cutPair(hostOf(server), hostOf(member));
+    const successor = await crew.server(others);
+    await crew.goOn(others);
+    await net().healAll();
 
-  const settled = (): readonly CrewMember[] => crew.members.filter(({ lostCode }) => lostCode === undefined);
-  await crew.server(settled());
-  await crew.goOn(settled());
-  expect(settled()).toEqual(expect.arrayContaining([...majority]));
-  expect(await crew.verdict(faithful.lostCode === undefined ? faithful : majority[0])).toEqual([]);
-});
+    expect(majority).toContain(successor);
+    await saysItIsOut(server);
+    await crew.goOn(others);
+    expect(await crew.verdict()).toEqual([]);
+  },
+);
 
 testOnHosts.each([
   { name: "to", isOutward: true },
   { name: "from", isOutward: false },
-])("what is lost only on its way $name the server ends no promise, and who stays a member goes on", async ({
-  isOutward,
-}) => {
-  const { crew, server, others } = await startOnHosts(3, 2);
-  const [deaf = server, witness = server] = others;
+])(
+  "what is lost only on its way $name the server ends no promise, and who stays a member goes on",
+  async ({ isOutward }) => {
+    const { crew, server, others } = await startOnHosts(3, 2);
+    const [deaf = server, witness = server] = others;
 
-  if (isOutward) await net().cutOneWay(hostOf(deaf), hostOf(server));
-  else await net().cutOneWay(hostOf(server), hostOf(deaf));
-  await crew.untilNotMember(deaf, witness);
-  await crew.goOn([server, witness]);
-  await net().healAll();
+    if (isOutward) await net().cutOneWay(hostOf(deaf), hostOf(server));
+    else await net().cutOneWay(hostOf(server), hostOf(deaf));
+    await crew.untilNotMember(deaf, witness);
+    await crew.goOn([server, witness]);
+    await net().healAll();
 
-  await saysItIsOut(deaf);
-  await crew.goOn([server, witness]);
-  expect(await crew.verdict(witness)).toEqual([]);
-});
+    await saysItIsOut(deaf);
+    await crew.goOn([server, witness]);
+    expect(await crew.verdict(witness)).toEqual([]);
+  },
+);
 
 async function startOnHosts(
   count: number,
