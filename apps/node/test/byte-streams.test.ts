@@ -9,7 +9,6 @@ import {
   createNodeTransport,
   messagePortStream,
   nodeClock,
-  nodeCrc32,
   nodeCryptography,
   nodeRandom,
   Switchboard,
@@ -39,7 +38,6 @@ test.each(transports)("over %s streams come whole in both directions at once", a
     clock: nodeClock,
     random: nodeRandom,
     cryptography: nodeCryptography,
-    crc32: nodeCrc32,
   };
   const server = await startServerStreams(
     {

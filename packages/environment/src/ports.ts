@@ -73,6 +73,11 @@ export interface BlockDevice {
 export interface ByteStreamHandlers {
   /** Bytes in order; valid only during the call (the buffer may be reused). */
   data(bytes: Uint8Array): void;
+  /**
+   * Where the next bytes should be put, for bulk: a stream that can reads there, gives `data` exactly the bytes that it
+   * put there, and asks again after that; until then, or until `closed`, it may write into it. Undefined: anywhere.
+   */
+  place?(): Uint8Array | undefined;
   /** The stream ended; called exactly once, never synchronously from a call of this side. */
   closed(error?: Error): void;
   /** The send queue has room again after {@link ByteStream.write} returned false. */
@@ -83,6 +88,8 @@ export interface ByteStreamHandlers {
 export interface ByteStream {
   /** Address of the other end, for messages. */
   readonly peer: string;
+  /** True if no byte can change on the way unnoticed, as behind TLS. */
+  readonly isAuthenticated?: boolean;
   /** Begins delivery; before it nothing is lost. Called exactly once. */
   start(handlers: ByteStreamHandlers): void;
   /** Queues bytes; the stream copies them before it returns. False: stop until `drained`. */

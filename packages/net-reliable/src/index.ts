@@ -22,7 +22,6 @@ export type { Done } from "./pending-requests.ts";
 export * from "./session-events.ts";
 export { Session } from "./session.ts";
 export * from "./timing.ts";
-export { portableCrc32, type Crc32 } from "./streams/crc32.ts";
 export { StreamError, type StreamErrorCode } from "./streams/stream-errors.ts";
 export { StreamFrameLayout, StreamHeading, StreamTrailer } from "./streams/stream-frames.ts";
 export { StreamChallenge, StreamGreeting, StreamWelcome } from "./streams/stream-greeting-layouts.ts";

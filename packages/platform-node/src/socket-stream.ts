@@ -7,6 +7,7 @@
  * it, because often none follow: a thousand heartbeats at a time must not take a thousand slabs.
  */
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import { type ByteStream, type ByteStreamHandlers, invariant } from "@holdfast/environment";
 import { SLAB_BYTES, giveSlab, takeSlab } from "./slabs.ts";
 import { LINGER_MS, QUEUE_HIGH_BYTES, QUEUE_LOW_BYTES } from "./stream-limits.ts";
@@ -25,6 +26,7 @@ export interface ReadTarget {
 /** The stream of one connected socket, which must be paused. */
 export class SocketStream implements ByteStream {
   readonly peer: string;
+  readonly isAuthenticated: boolean;
   readonly #socket: Socket;
   readonly #readTarget: ReadTarget | undefined;
   #handlers: ByteStreamHandlers | undefined;
@@ -46,6 +48,7 @@ export class SocketStream implements ByteStream {
   /** @param readTarget - Of a socket that does not emit its bytes as data. */
   constructor(socket: Socket, peer: string, readTarget?: ReadTarget) {
     this.peer = peer;
+    this.isAuthenticated = socket instanceof TLSSocket;
     this.#socket = socket;
     this.#readTarget = readTarget;
     socket.on("error", (error) => {

@@ -49,6 +49,39 @@ transportSuite("TLS with a key", async () => {
   };
 });
 
+test("a dialled stream reads to the place its user wants, and elsewhere when there is none", async () => {
+  const place = new Uint8Array(3);
+  const listener = await nodeTransport.listen("tcp://127.0.0.1:0", (stream) => {
+    const send = (): boolean => stream.write(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8));
+    stream.start({ data: send, closed() {}, drained() {} });
+    send();
+  });
+  const near = await nodeTransport.dial(listener.address);
+  const got: number[] = [];
+  let placedBytes = 0;
+
+  await new Promise<void>((resolve) => {
+    near.start({
+      data: (bytes) => {
+        if (bytes.buffer === place.buffer) placedBytes += bytes.length;
+        got.push(...bytes);
+        // The first read goes where the dialling left it.
+        if (got.length === 8) near.write(Uint8Array.of(0));
+        if (got.length === 16) resolve();
+      },
+      place: () => (got.length < 11 ? place : undefined),
+      closed() {},
+      drained() {},
+    });
+  });
+
+  expect(got).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+  expect(placedBytes).toBeGreaterThanOrEqual(3);
+  expect(near.isAuthenticated).toBe(false);
+  near.destroy();
+  await listener.close();
+});
+
 describe("TCP addresses", () => {
   test("a port of 0 is filled in with the one that was bound", async () => {
     const listener = await nodeTransport.listen("tcp://127.0.0.1:0", () => {});

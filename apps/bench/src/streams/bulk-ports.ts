@@ -1,5 +1,5 @@
 import type { StreamPorts } from "@holdfast/net-reliable";
-import { nodeClock, nodeCrc32, nodeCryptography, nodeRandom, nodeTransport } from "@holdfast/platform-node";
+import { nodeClock, nodeCryptography, nodeRandom, nodeTransport } from "@holdfast/platform-node";
 
 /** What streams need, as this machine has it. */
 export const bulkPorts: StreamPorts = {
@@ -7,7 +7,6 @@ export const bulkPorts: StreamPorts = {
   clock: nodeClock,
   random: nodeRandom,
   cryptography: nodeCryptography,
-  crc32: nodeCrc32,
 };
 
 /** The key of the measured streams. */

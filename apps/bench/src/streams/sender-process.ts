@@ -1,9 +1,10 @@
 /*
  * The other side of the streams suite: sends what is ordered, by streams and by bare pipes.
  */
+import { crc32 } from "node:zlib";
 import { startServerStreams } from "@holdfast/net-reliable";
-import { nodeCrc32 } from "@holdfast/platform-node";
 import { parentGone, say } from "../child.ts";
+import { processorUs } from "../processor-time.ts";
 import { chunks, passBy, serveBarePipe } from "./bare-pipe.ts";
 import { COMMAND_TAKE, bulkIdentity, bulkPorts } from "./bulk-ports.ts";
 
@@ -26,8 +27,9 @@ const streams = await startServerStreams(
   bulkPorts,
 );
 const bare = await serveBarePipe(passBy);
-const summed = await serveBarePipe(nodeCrc32);
+const summed = await serveBarePipe(crc32);
 say(JSON.stringify({ streams: streams.address, bare: bare.port, summed: summed.port }));
+process.on("message", () => say(String(processorUs())));
 await parentGone();
 bare.server.close();
 summed.server.close();

@@ -1,11 +1,15 @@
 /*
- * Bulk between two processes: a stream beside a bare socket pipe, and beside one whose two ends sum up the same bytes,
- * which is what it costs to know that they are the same.
+ * Bulk between two processes: a stream beside a bare socket pipe, and beside one whose two ends sum up the same bytes with
+ * CRC-32, the fastest checksum that Node.js brings.
+ *
+ * Rates need both processors to be free; on a machine that does other work, the processor time of both ends for a byte is the
+ * steadier figure.
  */
+import { crc32 } from "node:zlib";
 import { type ClientStreams, startClientStreams } from "@holdfast/net-reliable";
-import { nodeCrc32 } from "@holdfast/platform-node";
-import { startChild } from "../child.ts";
+import { type Child, startChild } from "../child.ts";
 import { measureRow, type Row } from "../contest.ts";
+import { processorUs } from "../processor-time.ts";
 import type { StreamsSizes } from "../sizes.ts";
 import { chunks, passBy, receiveBarePipe } from "./bare-pipe.ts";
 import { COMMAND_ORDER, COMMAND_TAKE, bulkIdentity, bulkPorts } from "./bulk-ports.ts";
@@ -20,48 +24,26 @@ const CHUNKS: readonly { readonly bytes: number; readonly title: string; readonl
 ];
 
 /** Measures the streams rows. */
-export async function measureStreams({ totalBytes, rounds }: StreamsSizes): Promise<readonly Row[]> {
+export async function measureStreams(sizes: StreamsSizes): Promise<readonly Row[]> {
   const { child, greeting } = await startChild("streams/sender-process.js", []);
-  const { streams: address, bare, summed } = JSON.parse(greeting) as Addresses;
+  const ports = JSON.parse(greeting) as Addresses;
   const streams = startClientStreams(
     {
       identity: bulkIdentity,
       session: { rid: 1n, term: 1n },
-      findServer: () => Promise.resolve(address),
+      findServer: () => Promise.resolve(ports.streams),
     },
     bulkPorts,
   );
   try {
+    const bench = { ...sizes, child, ports, streams };
     const rows: Row[] = [];
-    const barePipe = (bytes: number): Promise<number> =>
-      rate(totalBytes, () => receiveBarePipe(bare, totalBytes, bytes, passBy));
-    for (const { bytes, title, goal } of CHUNKS) {
-      const goals = goal === undefined ? {} : { "bare pipe": goal };
-      const common = { unit: "MB/s", isLowerBetter: false, runs: rounds } as const;
-      rows.push(
-        await measureRow({
-          ...common,
-          row: `${title}, without checksum`,
-          ours: () =>
-            rate(totalBytes, () => receive(streams, { totalBytes, chunkBytes: bytes, isSummed: false })),
-          peers: { "bare pipe": () => barePipe(bytes) },
-          goals,
-        }),
-        await measureRow({
-          ...common,
-          row: `${title}, with checksum`,
-          ours: () =>
-            rate(totalBytes, () => receive(streams, { totalBytes, chunkBytes: bytes, isSummed: true })),
-          peers: {
-            "bare pipe": () => barePipe(bytes),
-            "bare pipe, CRC-32": () =>
-              rate(totalBytes, () => receiveBarePipe(summed, totalBytes, bytes, nodeCrc32)),
-          },
-          goals,
-        }),
-      );
+    for (const chunk of CHUNKS) {
+      rows.push(await measurePull(bench, chunk, false));
+      rows.push(await measurePull(bench, chunk, true));
+      rows.push(await measureProcessors(bench, chunk));
     }
-    rows.push(await measurePush(streams, totalBytes, rounds));
+    rows.push(await measurePush(streams, sizes.totalBytes, sizes.rounds));
     return rows;
   } finally {
     streams.close();
@@ -73,6 +55,57 @@ interface Addresses {
   readonly streams: string;
   readonly bare: number;
   readonly summed: number;
+}
+
+interface Bench extends StreamsSizes {
+  readonly child: Child;
+  readonly ports: Addresses;
+  readonly streams: ClientStreams;
+}
+
+type Chunk = (typeof CHUNKS)[number];
+
+/** Towards the side that dials. */
+function measurePull(
+  { totalBytes, rounds, ports, streams }: Bench,
+  chunk: Chunk,
+  isSummed: boolean,
+): Promise<Row> {
+  const pipe = (port: number, pass: typeof passBy): Promise<number> =>
+    rate(totalBytes, () => receiveBarePipe(port, totalBytes, chunk.bytes, pass));
+  const barePipe = { "bare pipe": () => pipe(ports.bare, passBy) };
+  return measureRow({
+    row: `${chunk.title}, ${isSummed ? "with" : "without"} checksum`,
+    unit: "MB/s",
+    isLowerBetter: false,
+    runs: rounds,
+    ours: () => rate(totalBytes, () => receive(streams, { totalBytes, chunkBytes: chunk.bytes, isSummed })),
+    peers: isSummed ? { ...barePipe, "bare pipe, CRC-32": () => pipe(ports.summed, crc32) } : barePipe,
+    goals: chunk.goal === undefined ? {} : { "bare pipe": chunk.goal },
+  });
+}
+
+/** What the same costs the processors, with the checksum. */
+function measureProcessors({ totalBytes, rounds, child, ports, streams }: Bench, chunk: Chunk): Promise<Row> {
+  const cost = async (work: () => Promise<void>): Promise<number> => {
+    const startUs = processorUs() + Number(await child.ask("processor"));
+    await work();
+    const endUs = processorUs() + Number(await child.ask("processor"));
+    return ((endUs - startUs) * 1000) / (totalBytes / KIB);
+  };
+  const pipe = (port: number, pass: typeof passBy): Promise<number> =>
+    cost(() => receiveBarePipe(port, totalBytes, chunk.bytes, pass));
+  return measureRow({
+    row: `${chunk.title}, with checksum, processor time of both ends`,
+    unit: "ns/KiB",
+    isLowerBetter: true,
+    runs: rounds,
+    ours: () => cost(() => receive(streams, { totalBytes, chunkBytes: chunk.bytes, isSummed: true })),
+    peers: {
+      "bare pipe": () => pipe(ports.bare, passBy),
+      "bare pipe, CRC-32": () => pipe(ports.summed, crc32),
+    },
+  });
 }
 
 /** Towards the side that listens, which Node.js gives new memory with each read. */

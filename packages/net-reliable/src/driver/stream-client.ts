@@ -195,6 +195,7 @@ class Greeter {
         this.#connection.reject(cut("the server hung up before it greeted", error));
       },
       drained: () => this.#open?.drained(),
+      place: () => this.#open?.place?.(),
     });
   }
 

@@ -14,12 +14,11 @@ import {
   HoldfastError,
 } from "@holdfast/environment";
 import type { SessionTiming } from "../timing.ts";
-import { portableCrc32 } from "../streams/crc32.ts";
 import { Exchange } from "../streams/exchange.ts";
 import { STOPPED } from "../streams/incoming.ts";
 import { broken, cut, failureCode } from "../streams/stream-errors.ts";
 import { STREAM_FRAME, type StreamHeading, codeBytes, streamFrame } from "../streams/stream-frames.ts";
-import type { Windows } from "../streams/windows.ts";
+import { streamMemory } from "../streams/stream-memory.ts";
 import type { StreamPorts } from "./stream-ports.ts";
 
 /** What a connection is made of. */
@@ -27,7 +26,8 @@ export interface StreamConnectionParts {
   readonly stream: ByteStream;
   readonly ports: StreamPorts;
   readonly timing: SessionTiming;
-  readonly windows: Windows;
+  /** Bytes that may come and wait to be read. */
+  readonly windowBytes: number;
 }
 
 /** What the other side sent first. */
@@ -58,7 +58,7 @@ export class StreamConnection {
   #sentAt: number;
   #cancelTick: Cancel = () => {};
 
-  constructor({ stream, ports, timing, windows }: StreamConnectionParts) {
+  constructor({ stream, ports, timing, windowBytes }: StreamConnectionParts) {
     this.#stream = stream;
     this.#clock = ports.clock;
     this.#timing = timing;
@@ -69,8 +69,8 @@ export class StreamConnection {
     this.#heardAt = ports.clock.now();
     this.#sentAt = this.#heardAt;
     this.#exchange = new Exchange({
-      windows,
-      crc32: ports.crc32 ?? portableCrc32,
+      windowBytes,
+      memory: streamMemory(),
       events: {
         heading: (command, body) => this.#headingArrives.resolve({ command, body: body.slice() }),
         readable: () => this.#wakeReader(),
@@ -85,11 +85,20 @@ export class StreamConnection {
     this.#armTick();
   }
 
+  /** True unless the connection itself notices every change of a byte. */
+  get needsSum(): boolean {
+    return this.#stream.isAuthenticated !== true;
+  }
+
   /** What its byte stream is to call, from now on. */
   get handlers(): ByteStreamHandlers {
     return {
       data: (bytes) => this.#received(bytes),
-      closed: (error) => this.#lost(cut("the connection ended", error)),
+      place: () => this.#exchange.place(),
+      closed: (error) => {
+        this.#exchange.incoming.disconnected();
+        this.#lost(cut("the connection ended", error));
+      },
       drained: () => {
         this.#isBlocked = false;
         this.#wakeWriter();

@@ -11,7 +11,6 @@ import {
 } from "@holdfast/environment";
 import { StreamError, cut } from "../streams/stream-errors.ts";
 import { DEFAULT_STREAM_LIMITS, type StreamLimits } from "../streams/stream-limits.ts";
-import { Windows } from "../streams/windows.ts";
 import { DEFAULT_SESSION_TIMING, type SessionTiming } from "../timing.ts";
 import { StreamConnection } from "./stream-connection.ts";
 import type {
@@ -48,7 +47,6 @@ export class StreamExchanges {
   readonly #ports: StreamPorts;
   readonly #log: Logger;
   readonly #handle: StreamHandler;
-  readonly #windows: Windows;
   readonly #active: Map<StreamConnection, bigint> = new Map();
   #completedCount = 0;
   #brokenCount = 0;
@@ -64,7 +62,6 @@ export class StreamExchanges {
     this.limits = { ...DEFAULT_STREAM_LIMITS, ...limits };
     this.#ports = ports;
     this.#log = ports.log ?? SILENT_LOGGER;
-    this.#windows = new Windows(this.limits.windowBytes);
   }
 
   /** True if there may be one more exchange with this peer. */
@@ -79,7 +76,8 @@ export class StreamExchanges {
   /** Makes an exchange of a stream whose two ends have greeted each other. */
   open(stream: ByteStream, rid: bigint): StreamConnection {
     const { timing } = this;
-    const connection = new StreamConnection({ stream, ports: this.#ports, timing, windows: this.#windows });
+    const { windowBytes } = this.limits;
+    const connection = new StreamConnection({ stream, ports: this.#ports, timing, windowBytes });
     this.#active.set(connection, rid);
     void connection.ended.then((error) => {
       this.#active.delete(connection);
@@ -95,7 +93,7 @@ export class StreamExchanges {
   async ask(
     connection: StreamConnection,
     request: { readonly command: number; readonly body: Uint8Array },
-    { source = NOTHING, isSummed = true, signal }: StreamRequestOptions,
+    { source = NOTHING, isSummed = connection.needsSum, signal }: StreamRequestOptions,
   ): Promise<ReceivedStream> {
     const onAbort = (): void => connection.abort(new CancelledError("the stream", { cause: signal?.reason }));
     let sourceError: unknown;
@@ -123,7 +121,7 @@ export class StreamExchanges {
       const { command, body } = await connection.heading;
       const { signal } = control;
       const message = await this.#handle({ rid, command, body, stream: readerOf(connection), signal });
-      const { stream: source = NOTHING, isSummed = true } = message;
+      const { stream: source = NOTHING, isSummed = connection.needsSum } = message;
       connection.sendHeading({ command, isSummed }, message.body);
       const error = await connection.send(source);
       if (error !== undefined) this.#failed(rid, error);

@@ -1,11 +1,7 @@
-import type { Crc32 } from "../streams/crc32.ts";
 import type { SessionPorts } from "./session-ports.ts";
 
 /** What byte streams need of the world. */
-export interface StreamPorts extends SessionPorts {
-  /** A fast CRC-32 (of zlib's polynomial); in JavaScript unless given. */
-  readonly crc32?: Crc32;
-}
+export type StreamPorts = SessionPorts;
 
 /** What takes part in an exchange gets or gives: a body, and bytes after it. */
 export interface StreamMessage {
@@ -17,8 +13,8 @@ export interface StreamMessage {
    */
   readonly stream?: AsyncIterable<Uint8Array>;
   /**
-   * False leaves out the checksum over these bytes, which costs about as much as sending them within one host: for data that has
-   * one of its own, or goes by TLS. Lengths and positions are checked all the same. True unless given.
+   * False leaves out the checksum over these bytes: for data that has one of its own. Lengths and positions are checked all
+   * the same. Unless given, true where the connection does not notice every changed byte itself, as TLS does.
    */
   readonly isSummed?: boolean;
 }

@@ -274,6 +274,7 @@ class Door {
         this.#inside?.closed(error);
       },
       drained: () => this.#inside?.drained(),
+      place: () => this.#inside?.place?.(),
     });
     this.#stream.write(streamChallenge(this.#nonce));
   }

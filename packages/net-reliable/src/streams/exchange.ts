@@ -6,7 +6,6 @@
  * other side has said that it has ours, the exchange is over: closing before could lose what is still on its way. Nothing
  * here reads a clock or does I/O.
  */
-import type { Crc32 } from "./crc32.ts";
 import { IncomingStream } from "./incoming.ts";
 import { OutgoingStream } from "./outgoing.ts";
 import { broken, failed } from "./stream-errors.ts";
@@ -20,8 +19,8 @@ import {
   headingFrame,
   streamFrame,
 } from "./stream-frames.ts";
+import type { StreamMemory } from "./stream-memory.ts";
 import { StreamParser } from "./stream-parser.ts";
-import type { Windows } from "./windows.ts";
 
 /** What an exchange tells its owner, in the order of the other side's bytes. */
 export interface ExchangeEvents {
@@ -37,8 +36,9 @@ export interface ExchangeEvents {
 
 /** What an exchange is made of. */
 export interface ExchangeParts {
-  readonly windows: Windows;
-  readonly crc32: Crc32;
+  /** Bytes that may come and wait to be read. */
+  readonly windowBytes: number;
+  readonly memory: StreamMemory;
   readonly events: ExchangeEvents;
 }
 
@@ -53,10 +53,10 @@ export class Exchange {
   #hasHeading = false;
   #isReceived = false;
 
-  constructor({ windows, crc32, events }: ExchangeParts) {
+  constructor({ windowBytes, memory, events }: ExchangeParts) {
     this.#events = events;
-    this.incoming = new IncomingStream(windows, crc32);
-    this.outgoing = new OutgoingStream(crc32);
+    this.incoming = new IncomingStream(windowBytes, memory);
+    this.outgoing = new OutgoingStream(memory);
     this.#parser = new StreamParser({
       begins: (header) => this.#begin(header),
       data: (bytes) => {
@@ -81,6 +81,11 @@ export class Exchange {
   /** Takes the connection's next bytes. @throws StreamError: the connection must be cut. */
   receive(bytes: Uint8Array): void {
     this.#parser.push(bytes);
+  }
+
+  /** Where the next bytes should be put if they can be put anywhere, until the next call; see `ByteStreamHandlers.place`. */
+  place(): Uint8Array | undefined {
+    return this.incoming.offer(this.#parser);
   }
 
   /** The heading of this side. @throws RangeError */

@@ -1,21 +1,21 @@
 import { invariant } from "@holdfast/environment";
-import type { Crc32 } from "./crc32.ts";
 import { broken } from "./stream-errors.ts";
 import { STREAM_FRAME, StreamTrailer, codeBytes, dataHeader, streamFrame } from "./stream-frames.ts";
 import { STREAM_DATA_BYTES_MAX } from "./stream-limits.ts";
+import type { StreamMemory } from "./stream-memory.ts";
+import { StreamSum } from "./stream-sum.ts";
 
 /** The sending side of one direction: how far the reader lets it go, and the sum of what went. */
 export class OutgoingStream {
-  readonly #crc32: Crc32;
+  readonly #sum: StreamSum;
   #grantedBytes = 0;
   #sentBytes = 0;
-  #checksum = 0;
   #isStopped = false;
   #isOver = false;
   #isSummed = true;
 
-  constructor(crc32: Crc32) {
-    this.#crc32 = crc32;
+  constructor(memory: StreamMemory) {
+    this.#sum = new StreamSum(memory);
   }
 
   /** Bytes that the next data frame may have. */
@@ -55,7 +55,7 @@ export class OutgoingStream {
     invariant(!this.#isOver, "no data follows the trailer");
     const position = this.#sentBytes;
     this.#sentBytes += payload.length;
-    if (this.#isSummed) this.#checksum = this.#crc32(payload, this.#checksum);
+    if (this.#isSummed) this.#sum.update(payload);
     return dataHeader(payload.length, position);
   }
 
@@ -63,7 +63,8 @@ export class OutgoingStream {
   trailer(code: string): Uint8Array {
     invariant(!this.#isOver, "a direction has one trailer");
     this.#isOver = true;
-    const trailer = StreamTrailer.encode({ streamChecksum: this.#checksum, code: codeBytes(code) });
+    const streamChecksum = this.#isSummed ? this.#sum.digest() : 0;
+    const trailer = StreamTrailer.encode({ streamChecksum, code: codeBytes(code) });
     return streamFrame(STREAM_FRAME.TRAILER, this.#sentBytes, trailer);
   }
 }

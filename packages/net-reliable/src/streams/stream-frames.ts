@@ -106,7 +106,7 @@ export const StreamHeading: StructCodec<StreamHeading> = struct("StreamHeading",
 
 /** Payload of a trailer. */
 export interface StreamTrailer {
-  /** CRC-32 of all bytes of the stream, if its heading announced one. */
+  /** `StreamSum` of all bytes of the stream, if its heading announced one. */
   readonly streamChecksum: number;
   /** All zero: the stream is whole. Else why it is not, an error code in ASCII. */
   readonly code: Uint8Array;

@@ -11,7 +11,7 @@ import { STREAM_FRAME, decodePart, streamFrame } from "./stream-frames.ts";
 import { StreamChallenge, StreamGreeting, StreamWelcome } from "./stream-greeting-layouts.ts";
 
 /** Version of the protocol of streams; both sides must have the same. */
-export const STREAM_VERSION = 1;
+export const STREAM_VERSION = 2;
 
 const CLIENT_LABEL = utf8.encode("holdfast stream client 1\n");
 const SERVER_LABEL = utf8.encode("holdfast stream server 1\n");

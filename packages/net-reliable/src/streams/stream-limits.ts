@@ -17,9 +17,6 @@ export const STREAMS_MAX = 128;
 /** Streams with one peer at a time, so that one peer does not take every place. */
 export const STREAMS_PER_PEER_MAX = 16;
 
-/** Windows that are kept for the next streams, at most 64 MiB. */
-export const FREE_WINDOWS_MAX = 8;
-
 /** Limits that may be given. */
 export interface StreamLimits {
   readonly windowBytes: number;

@@ -12,6 +12,9 @@ export interface StreamFrameSink {
   frame(header: StreamHeader, payload: Uint8Array): void;
 }
 
+/** Payload of a data frame that is worth reads of its own; shorter ones are read many at a time. */
+const LONG_DATA_BYTES: number = 128 * 1024;
+
 const EMPTY = new Uint8Array(0);
 
 /**
@@ -23,11 +26,25 @@ export class StreamParser {
   readonly #headerBytes: Uint8Array = new Uint8Array(STREAM_HEADER_BYTES);
   #header: StreamHeader | undefined;
   #payload: Uint8Array = EMPTY;
+  /** Payload of the last data frame if it was long, else 0. */
+  #longBytes = 0;
   /** Bytes of the header or of the payload that are here. */
   #length = 0;
 
   constructor(sink: StreamFrameSink) {
     this.#sink = sink;
+  }
+
+  /** Bytes that are missing of a header; 0 in the middle of a frame. */
+  get headerBytes(): number {
+    return this.#header === undefined ? STREAM_HEADER_BYTES - this.#length : 0;
+  }
+
+  /** Bytes that are missing of a long data frame, or that the next will probably have; 0 if anything else comes. */
+  get dataBytes(): number {
+    const header = this.#header;
+    if (header === undefined) return this.#longBytes;
+    return header.type === STREAM_FRAME.DATA && this.#longBytes > 0 ? header.payloadBytes - this.#length : 0;
   }
 
   /**
@@ -55,6 +72,7 @@ export class StreamParser {
     this.#sink.begins(header);
     if (header.type === STREAM_FRAME.DATA) {
       this.#header = header;
+      this.#longBytes = header.payloadBytes < LONG_DATA_BYTES ? 0 : header.payloadBytes;
     } else if (header.payloadBytes === 0) {
       this.#finish(header, EMPTY);
     } else {
