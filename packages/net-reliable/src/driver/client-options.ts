@@ -36,7 +36,7 @@ export interface ClientSessionOptions {
   readonly address?: string;
   /** Address of the newest server known, if any; asked before each connection. */
   findServer?(): Promise<string | undefined>;
-  /** The member, not 0; a random number unless given. */
+  /** The member, not 0, and another one at each start of a program; a random number unless given. */
   readonly rid?: bigint;
   /** It takes part in elections; false unless given. */
   readonly isVoter?: boolean;
