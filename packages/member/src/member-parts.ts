@@ -192,8 +192,11 @@ export class MemberParts {
 
   /** Hands the server role on, hangs up and listens no more. */
   async leave(): Promise<void> {
-    await this.reign?.resign();
-    await this.abandon();
+    try {
+      await this.reign?.resign();
+    } finally {
+      await this.abandon();
+    }
   }
 
   /** Says farewell; see {@link ServerLink.farewell}. */
