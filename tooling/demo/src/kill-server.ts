@@ -71,20 +71,21 @@ async function killServers(url: string): Promise<boolean> {
 /** True if nothing was lost, and nothing was read that was not to be. */
 async function killAny(url: string): Promise<boolean> {
   await makeVolume(url, { sizeBytes: VOLUME_BYTES, label: "kills" });
-  const say = (result: KillLoopResult): void => {
-    const { kills, serverKills, acknowledged, contradictions } = result;
-    const text = `${kills} kills, ${serverKills} of them of the server; ${acknowledged} acknowledged writes, ${contradictions.length} contradictions`;
-    process.stdout.write(`${values.json ? JSON.stringify(result) : text}\n`);
-    for (const contradiction of contradictions) process.stderr.write(`wrong: ${contradiction}\n`);
-  };
   const result = await killLoop(url, {
     rounds: Number.POSITIVE_INFINITY,
     killsPerRound: KILLS_PER_ROUND,
     seed,
     signal: AbortSignal.timeout(minutes * 60_000),
-    onRound: say,
+    onRound: sayRound,
   });
   return result.contradictions.length === 0;
+}
+
+function sayRound(result: KillLoopResult): void {
+  const { kills, serverKills, acknowledged, contradictions } = result;
+  const text = `${kills} kills, ${serverKills} of them of the server; ${acknowledged} acknowledged writes, ${contradictions.length} contradictions`;
+  process.stdout.write(`${values.json ? JSON.stringify(result) : text}\n`);
+  for (const contradiction of contradictions) process.stderr.write(`wrong: ${contradiction}\n`);
 }
 
 async function killAgainAndAgain(url: string): Promise<readonly KillResult[]> {

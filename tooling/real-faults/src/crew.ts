@@ -55,7 +55,7 @@ export class CrewMember {
     // What it says is of its protocol: both ends are this package's.
     this.#child.on("message", (message) => this.#hear(message as MemberNews));
     this.#child.on("exit", () => {
-      for (const { reject } of this.#waiting.values()) reject(new Error(`${name} has ended`));
+      for (const waiting of this.#waiting.values()) waiting.reject(new Error(`${name} has ended`));
       this.#waiting.clear();
     });
   }

@@ -42,7 +42,8 @@ export async function killLoop(url: string, options: KillLoopOptions): Promise<K
   const crew = await Crew.start(Array.from({ length: MEMBERS }, () => placeOnLoopback(url)));
   let result: KillLoopResult = { kills: 0, serverKills: 0, acknowledged: 0, contradictions: [] };
   try {
-    for (let round = 0; round < rounds && signal?.aborted !== true; round += 1) {
+    for (let round = 0; round < rounds; round += 1) {
+      if (signal?.aborted === true) break;
       await crew.load();
       const starting: Promise<void>[] = [];
       for (let kill = 0; kill < killsPerRound; kill += 1) {

@@ -85,7 +85,8 @@ async function obey(order: Order): Promise<Answer> {
 
 /** Does one operation after the other until the load ends; one that fails was told by itself. */
 async function repeat(next: () => Promise<unknown>): Promise<void> {
-  while (isLoaded && !isLost) {
+  for (;;) {
+    if (!isLoaded || isLost) return;
     const isDone = await next().then(
       () => true,
       () => false,
@@ -159,13 +160,14 @@ function tell(news: MemberNews): Promise<void> {
 /** Lines of the member's log, for whoever looks into a failing test. */
 function logTo(stream: NodeJS.WritableStream): Logger {
   const line = (facts: object, text?: string): void => {
-    const plain = (_: string, value: unknown): unknown => {
-      if (typeof value === "bigint") return value.toString();
-      return value instanceof Error ? { code: codeOf(value), message: value.message } : value;
-    };
     stream.write(`${now().toFixed(0)} ${name} ${text ?? ""} ${JSON.stringify(facts, plain)}\n`);
   };
   return { debug: () => undefined, info: line, warn: line, error: line };
+}
+
+function plain(_: string, value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  return value instanceof Error ? { code: codeOf(value), message: value.message } : value;
 }
 
 /** The code of an error and of what caused it, since that says whose fault it was. */
