@@ -1,6 +1,6 @@
 import { invariant } from "@holdfast/environment";
 import { broken } from "./stream-errors.ts";
-import { STREAM_FRAME, StreamTrailer, codeBytes, dataHeader, streamFrame } from "./stream-frames.ts";
+import { HeaderWriter, STREAM_FRAME, StreamTrailer, codeBytes, streamFrame } from "./stream-frames.ts";
 import { STREAM_DATA_BYTES_MAX } from "./stream-limits.ts";
 import type { StreamMemory } from "./stream-memory.ts";
 import { StreamSum } from "./stream-sum.ts";
@@ -8,6 +8,7 @@ import { StreamSum } from "./stream-sum.ts";
 /** The sending side of one direction: how far the reader lets it go, and the sum of what went. */
 export class OutgoingStream {
   readonly #sum: StreamSum;
+  readonly #headers: HeaderWriter = new HeaderWriter();
   #grantedBytes = 0;
   #sentBytes = 0;
   #isStopped = false;
@@ -49,14 +50,15 @@ export class OutgoingStream {
     this.#isSummed = isSummed;
   }
 
-  /** The header to send before `payload`, which has at most {@link roomBytes}. */
+  /** The header to send before `payload`, which has at most {@link roomBytes}; valid until the next. */
   data(payload: Uint8Array): Uint8Array {
     invariant(payload.length > 0 && payload.length <= this.roomBytes, "data is sent within its credit");
     invariant(!this.#isOver, "no data follows the trailer");
     const position = this.#sentBytes;
     this.#sentBytes += payload.length;
     if (this.#isSummed) this.#sum.update(payload);
-    return dataHeader(payload.length, position);
+    const payloadBytes = payload.length;
+    return this.#headers.write({ type: STREAM_FRAME.DATA, payloadBytes, position, payloadChecksum: 0 });
   }
 
   /** The last frame of this direction; an empty `code` says that the stream is whole. */

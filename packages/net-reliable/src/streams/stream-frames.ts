@@ -148,16 +148,37 @@ export type StreamHeader = Pick<StreamFrameLayout, "type" | "payloadBytes" | "po
 const CHECKED_BYTES = STREAM_HEADER_BYTES - 4;
 const EMPTY = new Uint8Array(0);
 
+/**
+ * Makes headers, one after another in the same memory: a view of new memory costs more than all the rest.
+ *
+ * It runs for each frame, hence names the offsets of {@link StreamFrameLayout}; reading goes by the layout.
+ */
+export class HeaderWriter {
+  readonly #bytes: Uint8Array = new Uint8Array(STREAM_HEADER_BYTES);
+  readonly #view: DataView = new DataView(this.#bytes.buffer);
+
+  /** A header, valid until the next. */
+  write({ type, payloadBytes, position, payloadChecksum }: StreamHeader): Uint8Array {
+    const view = this.#view;
+    view.setUint8(0, type);
+    view.setUint32(4, payloadBytes, true);
+    u53.write(view, 8, position);
+    view.setUint32(16, payloadChecksum, true);
+    view.setUint32(CHECKED_BYTES, crc32c(this.#bytes, 0, CHECKED_BYTES), true);
+    return this.#bytes;
+  }
+}
+
 /** The header of a data frame; its payload is sent behind it as it stands. */
 export function dataHeader(payloadBytes: number, position: number): Uint8Array {
-  return headerBytes({ type: STREAM_FRAME.DATA, payloadBytes, position, payloadChecksum: 0 });
+  return new HeaderWriter().write({ type: STREAM_FRAME.DATA, payloadBytes, position, payloadChecksum: 0 });
 }
 
 /** A whole frame other than data. */
 export function streamFrame(type: number, position = 0, payload: Uint8Array = EMPTY): Uint8Array {
   const payloadChecksum = crc32c(payload);
   const out = new Uint8Array(STREAM_HEADER_BYTES + payload.length);
-  out.set(headerBytes({ type, payloadBytes: payload.length, position, payloadChecksum }));
+  out.set(new HeaderWriter().write({ type, payloadBytes: payload.length, position, payloadChecksum }));
   out.set(payload, STREAM_HEADER_BYTES);
   return out;
 }
@@ -219,16 +240,4 @@ export function decodePart<V>(codec: StructCodec<V>, part: Uint8Array): V {
 
 function exactly(bytes: number): { readonly least: number; readonly most: number } {
   return { least: bytes, most: bytes };
-}
-
-/** Runs for each frame, hence names the offsets of {@link StreamFrameLayout}; reading goes by the layout. */
-function headerBytes(header: StreamHeader): Uint8Array {
-  const out = new Uint8Array(STREAM_HEADER_BYTES);
-  const view = new DataView(out.buffer);
-  out[0] = header.type;
-  view.setUint32(4, header.payloadBytes, true);
-  u53.write(view, 8, header.position);
-  view.setUint32(16, header.payloadChecksum, true);
-  view.setUint32(CHECKED_BYTES, crc32c(out, 0, CHECKED_BYTES), true);
-  return out;
 }
