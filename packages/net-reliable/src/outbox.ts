@@ -208,7 +208,8 @@ export class Outbox {
   trim(): void {
     this.#spares.length = 0;
     const head = this.#chunks[0];
-    if (head === undefined || head.lastSeq > this.#acknowledgedSeq || head.wantedCount > 0) return;
+    if (head === undefined || this.#chunks.length > 1) return;
+    if (head.lastSeq > this.#acknowledgedSeq || head.wantedCount > 0) return;
     // It may still be full: the answer that acknowledged it came before its request was answered by it.
     this.#bytes -= head.end;
     this.#chunks.length = 0;

@@ -12,7 +12,7 @@ type Step =
   | { readonly type: "invalidate" }
   | { readonly type: "to-server" | "to-client"; readonly which: number; readonly bytes: number }
   | { readonly type: "answer-server" | "answer-client"; readonly which: number }
-  | { readonly type: "cut" | "redial" | "new-server" };
+  | { readonly type: "cut" | "redial" | "lull" | "new-server" };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ type: fc.constant("ask" as const), bytes: fc.nat(6000) }) },
@@ -33,7 +33,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       which: fc.nat(50),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ type: fc.constantFrom("cut" as const, "redial" as const) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ type: fc.constantFrom("cut" as const, "redial" as const, "lull" as const) }),
+  },
   { weight: 1, arbitrary: fc.constant({ type: "new-server" as const }) },
 );
 
@@ -88,6 +91,9 @@ class World {
         return this.redial();
       case "redial":
         return this.redial();
+      case "lull":
+        // Whoever has nothing to say gives memory back.
+        return this.links.at(-1)?.beat();
       case "new-server":
         return this.newServer();
     }

@@ -18,3 +18,20 @@ test("a side at rest keeps no memory for a request that was acknowledged by its 
   outbox.append({ id: 2, command: 1, error: 0, flags: 0 }, body);
   expect([outbox.hasUnsent, outbox.lastSeq]).toEqual([true, 2]);
 });
+
+test("a side at rest keeps what it has not sent, behind what was acknowledged", () => {
+  const kept: KeptBody = { chunk: undefined, bodyOffset: 0, bodyBytes: 0, ownBody: undefined };
+  const outbox = new Outbox(() => kept);
+  const body = new Uint8Array(4000);
+  const sent: number[] = [];
+  outbox.keep(kept, outbox.append({ id: 1, command: 1, error: 0, flags: 0 }, body), body.length);
+  outbox.drain(0, () => true);
+  outbox.acknowledge(1);
+  outbox.drop(kept);
+  outbox.append({ id: 2, command: 1, error: 0, flags: 1 }, body);
+
+  outbox.trim();
+  outbox.drain(0, (bytes) => sent.push(bytes.length) > 0);
+
+  expect(sent).toEqual([32, 4016]);
+});
