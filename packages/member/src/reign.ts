@@ -18,7 +18,7 @@ import { withinTime } from "./within-time.ts";
 
 /** What a voter needs. */
 export interface ReignOptions {
-  readonly server: Omit<ServerRoleOptions, "onEnded">;
+  readonly server: Omit<ServerRoleOptions, "onEnded" | "formerQuiet">;
   readonly region: QuorumRegion;
   /** Voters that must agree before one campaigns; asked each time. */
   readonly votes: () => number;
@@ -137,22 +137,26 @@ export class Reign {
       if (isOver) return;
       isOver = true;
       if (this.#role === role) this.#role = undefined;
-      if (role !== undefined) this.#quiet = role.quiet();
+      this.#follow(role);
       this.#ended(error);
     };
     this.#voter.serving(true);
     try {
-      // One reign at a time: what one waits for before its member may leave, the next would not know of.
-      await this.#quiet;
-      role = await ServerRole.start({ ...this.#options.server, onEnded: end }, leadership);
-      if (role.isEnded) this.#quiet = role.quiet();
-      if (role.isEnded) return;
+      const formerQuiet = (): Promise<void> => this.#quiet;
+      role = await ServerRole.start({ ...this.#options.server, onEnded: end, formerQuiet }, leadership);
+      if (role.isEnded) return this.#follow(role);
       this.#role = role;
       log.info({ event: "server.elected", rid, term: leadership.term }, "this member was elected");
       if (this.#isStopping) await this.#end(role);
     } catch (error) {
       end(error);
     }
+  }
+
+  #follow(role: ServerRole | undefined): void {
+    if (role === undefined) return;
+    const quiet = Promise.all([this.#quiet, role.quiet()]);
+    this.#quiet = quiet.then(() => {});
   }
 
   #ended(error: unknown): void {

@@ -32,6 +32,8 @@ export interface AttendanceOptions {
   readonly brokenRules: BrokenRules;
   readonly evictions: Evictions;
   readonly compactor: Compactor;
+  /** Resolves when nothing is being written any more of former reigns of the server's process. */
+  readonly formerQuiet: () => Promise<void>;
   /** What confirms the end of a member that is to be evicted. */
   readonly evidenceOf: (rid: bigint) => Evidence;
   /** A member is waited for from now on. */
@@ -191,9 +193,9 @@ export class Attendance {
   }
 
   async #forget(rid: bigint, request: FarewellRequest): Promise<void> {
-    const { own, evictions, requests } = this.#options;
+    const { own, evictions, formerQuiet, requests } = this.#options;
     // Replays write to blocks of the server's own member: it does not leave in the middle of one.
-    if (rid === own) await evictions.close();
+    if (rid === own) await Promise.all([evictions.close(), formerQuiet()]);
     // One that served when it said so has been succeeded since: nobody waited for the replays of its reign.
     const mayBeWritten = request.mayBeWritten || (request.isServing && rid !== own);
     await requests.farewell(rid, { ...request, mayBeWritten });

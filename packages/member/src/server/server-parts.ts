@@ -164,7 +164,7 @@ export class ServerParts {
   }
 
   #makeAttendance(): Attendance {
-    const { rid, clock, timing, sessions, onFatal, log, brokenRules } = this.#options;
+    const { rid, clock, timing, sessions, formerQuiet, onFatal, log, brokenRules } = this.#options;
     const isHasty = brokenRules.has("eviction-waits-for-lease");
     return new Attendance(
       {
@@ -177,6 +177,7 @@ export class ServerParts {
         locks: this.locks,
         evictions: this.evictions,
         compactor: this.compactor,
+        formerQuiet,
         evidenceOf: (member) => this.departures.evidenceOf(member),
         onAwaited: (member) => this.departures.awaited(member),
         bar: (member) => sessions.evict(member),

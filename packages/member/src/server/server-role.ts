@@ -56,6 +56,8 @@ export interface ServerRoleOptions {
   readonly process: ProcessRecord;
   readonly processes: Processes | undefined;
   readonly fenceAgent: FenceAgent | undefined;
+  /** Resolves when nothing is being written any more of reigns of this process that are over. */
+  readonly formerQuiet: () => Promise<void>;
   /** Called once, when the reign ended by itself: deposed, or a commit failed. */
   readonly onEnded: (error: unknown) => void;
 }

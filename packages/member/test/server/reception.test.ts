@@ -45,6 +45,7 @@ test("a request that finds a server superseded is not refused, but left to the s
       process: NO_PROCESS,
       processes: undefined,
       fenceAgent: undefined,
+      formerQuiet: () => Promise.resolve(),
       onEnded: (error) => ended.push(error),
     },
     await world.elect(OWN),

@@ -104,6 +104,7 @@ export class Stage {
         process: NO_PROCESS,
         processes: undefined,
         fenceAgent: undefined,
+        formerQuiet: () => Promise.resolve(),
         onEnded: (error) => this.ended.push(error),
       },
       leadership,
