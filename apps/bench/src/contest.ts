@@ -26,6 +26,11 @@ export interface Row {
   readonly runs: number;
   /** Greatest of our runs divided by the least: how noisy the row is. */
   readonly spread: number;
+  /** Figures of all runs in their order, ours and the peers', where the row is of single events; for `--json`. */
+  readonly values?: {
+    readonly ours: readonly number[];
+    readonly peers: Readonly<Record<string, readonly number[]>>;
+  };
 }
 
 /** Runs one measurement and gives its figure. */

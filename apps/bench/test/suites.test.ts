@@ -33,7 +33,9 @@ test.each(SUITE_NAMES)(
 
     expect(rows.length).toBeGreaterThan(2);
     for (const row of rows) expectShape(row);
-    expect(rows.filter(({ unit, ours }) => unit === "requests" && ours > 0)).toEqual([]);
+    expect(
+      rows.filter(({ unit, ours }) => (unit === "requests" || unit === "processes") && ours > 0),
+    ).toEqual([]);
     const peers = new Set(rows.flatMap((row) => Object.keys(row.peers)));
     expect([...peers]).toEqual(PEERS[name]);
   },
@@ -41,11 +43,15 @@ test.each(SUITE_NAMES)(
 );
 
 /** Figures are greater than 0, but what memory a few connections take may drown in what was collected meanwhile. */
-const LEAST: Readonly<Record<string, number>> = { KiB: Number.NEGATIVE_INFINITY, requests: -1 };
+const LEAST: Readonly<Record<string, number>> = {
+  KiB: Number.NEGATIVE_INFINITY,
+  requests: -1,
+  processes: -1,
+};
 
 function expectShape(row: Row): void {
   expect(row.row).not.toBe("");
-  expect(row.unit).toMatch(/^(µs|ms|\w+\/s|KiB|% of a core|requests)$/);
+  expect(row.unit).toMatch(/^(µs|ms|\w+\/s|KiB|% of a core|requests|processes)$/);
   expect(row.runs).toBe(1);
   expect(row.spread).toBe(1);
   const least = LEAST[row.unit] ?? 0;

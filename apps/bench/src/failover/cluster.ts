@@ -23,6 +23,7 @@ export class MemberProcess {
   readonly place: Place;
   readonly #child: ChildProcess;
   readonly #endedEarly: Promise<never>;
+  #isEndOrdered = false;
 
   private constructor(place: Place, child: ChildProcess) {
     this.place = place;
@@ -44,8 +45,15 @@ export class MemberProcess {
     return member;
   }
 
+  /** True if the process ended and nobody had told it to. */
+  get hasEndedItself(): boolean {
+    const { exitCode, signalCode } = this.#child;
+    return !this.#isEndOrdered && (exitCode !== null || signalCode !== null);
+  }
+
   /** Gives an order and resolves with its answer. */
   async ask<T>(order: Order): Promise<T> {
+    if (order.kind === "close") this.#isEndOrdered = true;
     const answer = this.#nextLine();
     this.#child.send(JSON.stringify(order));
     // Both ends are this package's.
@@ -54,6 +62,8 @@ export class MemberProcess {
 
   /** Sends a signal. */
   signal(name: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
+    // One that ended before this was sent did so by itself.
+    if (name === "SIGKILL" && !this.hasEndedItself) this.#isEndOrdered = true;
     this.#child.kill(name);
   }
 
@@ -88,6 +98,7 @@ interface Report {
 /** The members. */
 export class Cluster {
   #members: readonly MemberProcess[];
+  #endedCount = 0;
 
   private constructor(members: readonly MemberProcess[]) {
     this.#members = members;
@@ -115,8 +126,14 @@ export class Cluster {
     throw new Error("the members do not agree on a server");
   }
 
+  /** Members that ended by themselves: none should, whatever happens to its server, its network or its disk. */
+  get endedCount(): number {
+    return this.#endedCount + this.#members.filter(({ hasEndedItself }) => hasEndedItself).length;
+  }
+
   /** Ends a member and starts another one in its place. */
   async replace(old: MemberProcess): Promise<void> {
+    if (old.hasEndedItself) this.#endedCount += 1;
     await old.end();
     const fresh = await MemberProcess.start(old.place);
     this.#members = this.#members.map((member) => (member === old ? fresh : member));

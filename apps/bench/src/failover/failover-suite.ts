@@ -7,7 +7,7 @@ import { withDirectory } from "../scratch.ts";
 import type { FailoverSizes } from "../sizes.ts";
 import { Cluster } from "./cluster.ts";
 import { EtcdCluster, hasEtcd } from "./etcd.ts";
-import { type Fault, FAULTS } from "./faults.ts";
+import { type Fault, FAULTS, type PreparedFault } from "./faults.ts";
 import type { Waits } from "./member-process.ts";
 
 /** Load before a fault. */
@@ -20,55 +20,84 @@ const GOAL = 2;
 const KINDS: readonly { readonly name: string; readonly of: (waits: Waits) => number }[] = [
   { name: "a write that needs a new lock", of: ({ grantedMs }) => grantedMs },
   { name: "a write under a lock the server's member held", of: ({ heldMs }) => heldMs },
+  { name: "a write under a lock another member held", of: ({ keptMs }) => keptMs },
   { name: "a write under a cached lock", of: ({ cachedMs }) => cachedMs },
 ];
 
-/** Measures each fault, and etcd. */
+/** The peer's column. */
+const ETCD = "etcd, leader killed";
+
+/** What happened under one kind of fault. */
+interface FaultReport {
+  readonly fault: string;
+  readonly waits: readonly Waits[];
+  /** Members that ended by themselves. */
+  readonly endedCount: number;
+}
+
+/** Measures each fault; etcd's runs are spread between them, since a machine changes its pace. */
 export async function measureFailover({ runs }: FailoverSizes): Promise<readonly Row[]> {
-  const etcdMs = hasEtcd() ? await withDirectory((directory) => measureEtcd(directory, runs)) : [];
-  const rows: Row[] = [];
-  for (const fault of FAULTS) {
+  const etcdMs: number[] = [];
+  const reports: FaultReport[] = [];
+  for (const [index, fault] of FAULTS.entries()) {
+    const dueCount = Math.ceil((runs * (index + 1)) / FAULTS.length) - etcdMs.length;
+    if (hasEtcd()) etcdMs.push(...(await withDirectory((directory) => measureEtcd(directory, dueCount))));
     const reason = fault.missing();
     if (reason === undefined)
-      rows.push(...(await withDirectory((directory) => measureFault(fault, directory, runs, etcdMs))));
+      reports.push(await withDirectory((directory) => measureFault(fault, directory, runs)));
     else process.stderr.write(`${fault.name} is not measured: ${reason}\n`);
   }
   if (etcdMs.length === 0) process.stderr.write("no peer: etcd is not installed (Debian: etcd-server)\n");
-  return rows;
+  return reports.flatMap((report) => rowsOfFault(report, etcdMs));
 }
 
-async function measureFault(
-  fault: Fault,
-  directory: string,
-  runs: number,
-  etcdMs: readonly number[],
-): Promise<readonly Row[]> {
+async function measureFault(fault: Fault, directory: string, runs: number): Promise<FaultReport> {
   const prepared = await fault.prepare(directory);
   try {
     const cluster = await Cluster.start(prepared.places);
     try {
       const waits: Waits[] = [];
-      for (let run = 0; run < runs; run += 1) {
-        const { server, others } = await cluster.roles();
-        const writer = others[run % others.length];
-        if (writer === undefined) throw new Error("nobody is left to write");
-        const heldKey = `held ${run}`;
-        await server.ask({ kind: "hold", key: heldKey });
-        await writer.ask({ kind: "write" });
-        await sleep(LOAD_MS);
-        const beganMs = now();
-        await prepared.strike(server);
-        waits.push(await writer.ask<Waits>({ kind: "fault", beganMs, doneMs: now(), heldKey }));
-        await prepared.undo(server);
-        await cluster.replace(server);
-      }
-      return KINDS.flatMap(({ name, of }) => rowsOf(`${fault.name}: ${name}`, waits.map(of), etcdMs));
+      for (let run = 0; run < runs; run += 1) waits.push(await measureRun(cluster, prepared, run));
+      return { fault: fault.name, waits, endedCount: cluster.endedCount };
     } finally {
       await cluster.end();
     }
   } finally {
     await prepared.remove();
   }
+}
+
+async function measureRun(cluster: Cluster, fault: PreparedFault, run: number): Promise<Waits> {
+  const { server, others } = await cluster.roles();
+  const writer = others[run % others.length];
+  const keeper = others[(run + 1) % others.length];
+  if (writer === undefined || keeper === undefined) throw new Error("nobody is left to write");
+  // Keys with different first bytes have different locks.
+  const [heldKey, keptKey] = [`held ${run}`, `kept ${run}`];
+  await server.ask({ kind: "hold", key: heldKey });
+  await keeper.ask({ kind: "hold", key: keptKey });
+  await writer.ask({ kind: "write" });
+  await sleep(LOAD_MS);
+  const beganMs = now();
+  await fault.strike(server);
+  const waits = await writer.ask<Waits>({ kind: "fault", beganMs, doneMs: now(), heldKey, keptKey });
+  await fault.undo(server);
+  await cluster.replace(server);
+  return waits;
+}
+
+function rowsOfFault({ fault, waits, endedCount }: FaultReport, etcdMs: readonly number[]): readonly Row[] {
+  const ended: Row = {
+    row: `${fault}: members that ended by themselves`,
+    unit: "processes",
+    ours: endedCount,
+    peers: {},
+    ratios: {},
+    goals: {},
+    runs: waits.length,
+    spread: 1,
+  };
+  return [...KINDS.flatMap(({ name, of }) => rowsOf(`${fault}: ${name}`, waits.map(of), etcdMs)), ended];
 }
 
 /** A time that all processes of this host share. */
@@ -91,7 +120,7 @@ async function measureEtcd(directory: string, runs: number): Promise<readonly nu
 function rowsOf(name: string, ours: readonly number[], etcd: readonly number[]): readonly Row[] {
   const row = (what: string, of: (values: readonly number[]) => number, goal: number | undefined): Row => {
     const figure = of(ours);
-    const peers: Record<string, number> = etcd.length === 0 ? {} : { "etcd, leader killed": of(etcd) };
+    const peers: Record<string, number> = etcd.length === 0 ? {} : { [ETCD]: of(etcd) };
     const ratios = Object.fromEntries(Object.entries(peers).map(([peer, value]) => [peer, value / figure]));
     return {
       row: `${name}, ${what}`,
@@ -100,9 +129,10 @@ function rowsOf(name: string, ours: readonly number[], etcd: readonly number[]):
       peers,
       ...(etcd.length === 0 ? {} : { ratio: Math.min(...Object.values(ratios)) }),
       ratios,
-      goals: goal === undefined ? {} : { "etcd, leader killed": goal },
+      goals: goal === undefined ? {} : { [ETCD]: goal },
       runs: ours.length,
       spread: Math.max(...ours) / Math.min(...ours),
+      values: { ours, peers: etcd.length === 0 ? {} : { [ETCD]: etcd } },
     };
   };
   return [row("median", median, GOAL), row("worst", (values) => Math.max(...values), undefined)];

@@ -1,8 +1,9 @@
 /*
  * A member that writes without pause when it is told to, and says when the first write after a fault was acknowledged.
  *
- * Three kinds of writes: under a lock it has cached; under a lock that nobody holds, which needs a server to grant it; and
- * one under a lock that the member that served had taken.
+ * Four kinds of writes: under a lock it has cached; under a lock that nobody holds, which needs a server to grant it; under one
+ * that the member that served had taken, which needs its eviction; and under one that another member had taken, which writes back
+ * and has a server record it: that server must be able to commit.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Dataset, openVolume, type Volume } from "holdfast";
@@ -20,7 +21,10 @@ export type Order =
       readonly kind: "fault";
       readonly beganMs: number;
       readonly doneMs: number;
+      /** Under the lock of the member that served. */
       readonly heldKey: string;
+      /** Under the lock of another one. */
+      readonly keptKey: string;
     }
   | { readonly kind: "close" };
 
@@ -29,6 +33,7 @@ export interface Waits {
   readonly cachedMs: number;
   readonly grantedMs: number;
   readonly heldMs: number;
+  readonly keptMs: number;
 }
 
 /** Between two writes of one kind. */
@@ -114,16 +119,20 @@ async function keepWriting(
   }
 }
 
-async function waitsSince({ beganMs, doneMs, heldKey }: Extract<Order, { kind: "fault" }>): Promise<Waits> {
+async function waitsSince(order: Extract<Order, { kind: "fault" }>): Promise<Waits> {
+  const { beganMs, doneMs } = order;
   load.faultBeganMs = beganMs;
   load.faultDoneMs = doneMs;
-  await main.put(heldKey, "value");
-  const heldMs = now() - beganMs;
+  const waitOf = async (key: string): Promise<number> => {
+    await main.put(key, "value");
+    return now() - beganMs;
+  };
+  const [heldMs, keptMs] = await Promise.all([waitOf(order.heldKey), waitOf(order.keptKey)]);
   for (;;) {
     const { cachedMs, grantedMs } = load;
     if (cachedMs !== undefined && grantedMs !== undefined) {
       load.isOn = false;
-      return { cachedMs, grantedMs, heldMs };
+      return { cachedMs, grantedMs, heldMs, keptMs };
     }
     await sleep(PAUSE_MS);
   }
