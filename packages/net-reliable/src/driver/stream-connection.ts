@@ -165,8 +165,11 @@ export class StreamConnection {
   /** Wants no more of the other side's stream. */
   stopReading(): void {
     const { incoming } = this.#exchange;
-    if (incoming.isStopped) return;
+    const wasStopped = incoming.isStopped;
     incoming.stop();
+    // Whoever wants no more looks at nothing any more.
+    incoming.release();
+    if (wasStopped) return;
     if (!incoming.isOver) this.#write(streamFrame(STREAM_FRAME.STOP));
     this.#wakeReader();
   }

@@ -52,6 +52,8 @@ export class IncomingStream {
   /** Length of the view that the reader has. */
   #lentBytes = 0;
   #grantedBytes: number;
+  /** The slot of the view that the reader has of a stream that was stopped. */
+  #keptForReader: Uint8Array | undefined;
   /** The slot that the network may write into. */
   #offered: Uint8Array | undefined;
   /** True if the stream itself needs {@link #offered} no more. */
@@ -183,6 +185,8 @@ export class IncomingStream {
 
   /** The view that was read is not used any more. True if credit should be sent. */
   release(): boolean {
+    if (this.#keptForReader !== undefined) this.#give(this.#keptForReader);
+    this.#keptForReader = undefined;
     this.#readBytes += this.#lentBytes;
     this.#readOfFirst += this.#lentBytes;
     this.#lentBytes = 0;
@@ -199,11 +203,13 @@ export class IncomingStream {
     return true;
   }
 
-  /** Nobody reads any more: what comes is dropped and the memory is free. */
+  /** Nothing more is read: what comes is dropped, and the memory is free but for the view that the reader has. */
   stop(): void {
     this.#isStopped = true;
     this.#readBytes = this.#receivedBytes;
+    const [lent] = this.#lentBytes > 0 ? this.#pieces.splice(0, 1) : [];
     this.#lentBytes = 0;
+    this.#keptForReader ??= lent?.slot;
     for (const { slot } of this.#pieces) this.#give(slot);
     this.#pieces.length = 0;
     this.#readOfFirst = 0;
@@ -237,7 +243,8 @@ export class IncomingStream {
   #extend(piece: Piece, bytes: Uint8Array): void {
     if (this.#isSummed) this.#sum.update(bytes);
     piece.length += bytes.length;
-    if (piece.length === SLOT_BYTES) piece.isFull = true;
+    // A frame may be longer than the one before it: then it has come up to the end of the margin.
+    if (piece.length >= SLOT_BYTES) piece.isFull = true;
   }
 }
 

@@ -125,6 +125,20 @@ describe("bytes in place", () => {
     expect(memory.takeSlot().byteOffset).toBe(slotOf(place));
   });
 
+  test("that the reader has are not lent to another stream while it looks at them, whatever ends the stream", () => {
+    const memory = new StreamMemory(webAssemblyHost());
+    const exchange = receiver(memory);
+    exchange.receive(frames([1000]).wire);
+    const { incoming } = exchange;
+    const view = incoming.read();
+
+    incoming.stop();
+
+    expect(memory.takeSlot().byteOffset).not.toBe(slotOf(view));
+    incoming.release();
+    expect(memory.takeSlot().byteOffset).toBe(slotOf(view));
+  });
+
   test("are given back when the connection is gone", () => {
     const memory = new StreamMemory(webAssemblyHost());
     const exchange = receiver(memory);
