@@ -4,7 +4,6 @@ import { lead } from "@holdfast/quorum";
 
 const device = await openBlockDevice(process.argv[2]);
 const leader = await lead({ device, clock: nodeClock, random: nodeRandom });
-console.log(`leading with token ${leader.token}`);
 
 void leader.lost.then((error) => console.log(error === undefined ? "resigned" : `lost: ${error.code}`));
 process.on("SIGTERM", () => leader.resign());
@@ -15,3 +14,4 @@ process.stdin.on("data", async () => {
     (error) => console.log(`refused: ${error.code}`),
   );
 });
+console.log(`leading with token ${leader.token}`);
