@@ -39,7 +39,7 @@ test.each(SUITE_NAMES)(
     const peers = new Set(rows.flatMap((row) => Object.keys(row.peers)));
     expect([...peers]).toEqual(PEERS[name]);
   },
-  60_000,
+  120_000,
 );
 
 /** Figures are greater than 0, but what memory a few connections take may drown in what was collected meanwhile. */

@@ -22,6 +22,8 @@ let loops: Promise<unknown> = Promise.resolve();
 let operations = 0;
 /** Writes of own keys, of all loads. */
 let writes = 0;
+// A parent that is gone needs nothing any more, not even while this one waits for others to join.
+process.on("disconnect", () => process.exit(0));
 const volume = await openVolume(url, {
   name,
   ...(process.env["HOLDFAST_LOG"] === undefined ? {} : { log: logTo(process.stderr) }),
@@ -41,8 +43,6 @@ process.on("message", (message) => {
     (error: unknown) => tell({ type: "refusal", id, code: codeOf(error) }),
   );
 });
-// A parent that is gone needs nothing any more.
-process.on("disconnect", () => process.exit(0));
 await tell({ type: "ready", rid: volume.rid.toString(16) });
 
 async function obey(order: Order): Promise<Answer> {

@@ -41,7 +41,8 @@ export async function measureFailover({ runs }: FailoverSizes): Promise<readonly
   const reports: FaultReport[] = [];
   for (const [index, fault] of FAULTS.entries()) {
     const dueCount = Math.ceil((runs * (index + 1)) / FAULTS.length) - etcdMs.length;
-    if (hasEtcd()) etcdMs.push(...(await withDirectory((directory) => measureEtcd(directory, dueCount))));
+    if (dueCount > 0 && hasEtcd())
+      etcdMs.push(...(await withDirectory((directory) => measureEtcd(directory, dueCount))));
     const reason = fault.missing();
     if (reason === undefined)
       reports.push(await withDirectory((directory) => measureFault(fault, directory, runs)));

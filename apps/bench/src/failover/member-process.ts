@@ -43,6 +43,8 @@ const PAUSE_MS = 2;
 const LOCKS = 256;
 
 const [url = "", listen = ""] = process.argv.slice(2);
+// A parent that is gone needs no acknowledgements.
+process.on("disconnect", () => process.exit(0));
 const volume = await openVolume(url, { listen });
 // Locks that nobody else asks for have names of this process.
 const datasets: Dataset[] = [];
@@ -69,8 +71,6 @@ process.on("message", (message) => {
     },
   );
 });
-// A parent that is gone needs no acknowledgements.
-process.on("disconnect", () => process.exit(0));
 say("ready");
 
 async function obey(order: Order): Promise<unknown> {
