@@ -163,8 +163,8 @@ function toText({ seedCount, eventCount, counters, last }: SeedsResult, seconds:
   const coverage = countCoverage(counters);
   const isPoint = new Set(coverage.map(({ name }) => name));
   const others = counters.filter(([name]) => !isPoint.has(name)).map(([name, count]) => row(count, name));
-  const points = coverage.map(({ name, isCommon, what, count }) =>
-    row(count, `${isCommon ? "common" : "rare  "}  ${name}: ${what}`),
+  const points = coverage.map(({ name, frequency, what, count }) =>
+    row(count, `${frequency.padEnd(6)}  ${name}: ${what}`),
   );
   const counts = [...others, "coverage:\n", ...points].join("");
   const speed = Math.round(eventCount / seconds);

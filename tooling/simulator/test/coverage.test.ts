@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { countCoverage, COVERAGE_POINTS, missingPoints, RARE_POINTS_FROM_SEEDS } from "../src/index.ts";
+import { countCoverage, COVERAGE_POINTS, missingPoints, REQUIRED_FROM_SEEDS } from "../src/index.ts";
 
 test("a point is counted by its own name or by the counters it names", () => {
   const counts = countCoverage([
@@ -14,12 +14,16 @@ test("a point is counted by its own name or by the counters it names", () => {
   expect(counts).toHaveLength(COVERAGE_POINTS.length);
 });
 
-test("a hundred seeds must meet the common points, a thousand all of them", () => {
+test("a hundred seeds must meet the common points, a thousand the rare ones too, ten thousand all", () => {
   const nothing = countCoverage([]);
-  const common = COVERAGE_POINTS.filter(({ isCommon }) => isCommon);
+  const common = COVERAGE_POINTS.filter(({ frequency }) => frequency === "common");
 
   expect(missingPoints(nothing, 100).map(({ name }) => name)).toEqual(common.map(({ name }) => name));
-  expect(missingPoints(nothing, RARE_POINTS_FROM_SEEDS)).toHaveLength(COVERAGE_POINTS.length);
+  const seldom = COVERAGE_POINTS.filter(({ frequency }) => frequency === "seldom");
+  expect(missingPoints(nothing, REQUIRED_FROM_SEEDS.rare)).toHaveLength(
+    COVERAGE_POINTS.length - seldom.length,
+  );
+  expect(missingPoints(nothing, REQUIRED_FROM_SEEDS.seldom)).toHaveLength(COVERAGE_POINTS.length);
 });
 
 test("no two points have one name", () => {

@@ -2,22 +2,28 @@
  * What must have happened sometimes, or runs without violations prove little (reference: reliability 3.8).
  *
  * A point is counted by its name, or by the name of another counter of the runs. A common one is met by any hundred seeds, a
- * rare one by any thousand.
+ * rare one by any thousand, a seldom one by ten thousand.
  */
+
+/** How often a point is met. */
+export type Frequency = "common" | "rare" | "seldom";
 
 /** One thing that must happen sometimes. */
 export interface CoveragePoint {
   readonly name: string;
-  /** True: a hundred seeds meet it; false: a thousand do. */
-  readonly isCommon: boolean;
+  readonly frequency: Frequency;
   /** What happens there. */
   readonly what: string;
   /** Counters whose sum it is; the one of its name by default. */
   readonly counters?: readonly string[];
 }
 
-/** From so many seeds on the rare points are required as well. */
-export const RARE_POINTS_FROM_SEEDS = 1000;
+/** From so many seeds on points are required, by how often they are met. */
+export const REQUIRED_FROM_SEEDS: Readonly<Record<Frequency, number>> = {
+  common: 0,
+  rare: 1000,
+  seldom: 10_000,
+};
 
 /** All points, by layer. */
 export const COVERAGE_POINTS: readonly CoveragePoint[] = [
@@ -25,7 +31,7 @@ export const COVERAGE_POINTS: readonly CoveragePoint[] = [
   common("term-lost-by-x", "a candidate found that its claim of a term was written over"),
   common("term-lost-by-y", "a candidate found that the term was announced already"),
   rare("term-lost-by-all", "two candidates lost one term, and nobody won it"),
-  common(
+  rare(
     "claimed-not-announced",
     "a commit was confirmed although a later term was claimed, but not announced",
   ),
@@ -35,7 +41,7 @@ export const COVERAGE_POINTS: readonly CoveragePoint[] = [
   common("record-landed-late", "a record landed when a later term was won"),
   common("record-torn", "a piece of a record landed"),
   common("adopted-from-one-copy", "a record was adopted of which one copy was torn, older or damaged"),
-  rare("elections-halted", "elections halted for want of a record", ["elections halted"]),
+  seldom("elections-halted", "elections halted for want of a record", ["elections halted"]),
   rare("server-stopped-by-device", "a server stopped since its record could not be written"),
   rare(
     "server-outlived-stall",
@@ -57,13 +63,13 @@ export const COVERAGE_POINTS: readonly CoveragePoint[] = [
   // Sessions.
   common("resent-to-server", "frames were sent again to a server on another connection"),
   common("resent-to-member", "frames were sent again to a member on another connection"),
-  common("asked-again", "a successor was asked for an operation that its predecessor had recorded"),
-  common("evicted-refused", "a server refused a member that was evicted"),
+  rare("asked-again", "a successor was asked for an operation that its predecessor had recorded"),
+  rare("evicted-refused", "a server refused a member that was evicted"),
   // Locks and evictions.
   common("revoke-crossed-request", "a lock was asked for while its revocation was under way"),
   common("locks-reported", "a member reported the locks it held to a new server"),
   common("recovery-without-two", "two members were evicted before the locks of a term were given out"),
-  common("evicted-commit-refused", "a member learned that it was evicted", ["error ERR_HOLDFAST_EVICTED"]),
+  rare("evicted-commit-refused", "a member learned that it was evicted", ["error ERR_HOLDFAST_EVICTED"]),
   rare("entry-landed-after-eviction", "a journal entry landed after its member was evicted", [
     "journal entry landed after an eviction",
   ]),
@@ -77,7 +83,7 @@ export const COVERAGE_POINTS: readonly CoveragePoint[] = [
   // Storage.
   rare("node-torn", "a tree node was cut short", ["trap tree-node torn"]),
   rare("journal-torn", "a journal entry was cut short", ["trap journal torn"]),
-  rare("compaction-refused", "the result of a compaction was refused"),
+  seldom("compaction-refused", "the result of a compaction was refused"),
   rare("compaction-failed", "a compaction could not be finished by its worker"),
   // Damage.
   common("bit-rot", "what stood on the device changed", damageOf("bit-rot")),
@@ -106,17 +112,19 @@ export function countCoverage(counters: Iterable<readonly [string, number]>): re
 
 /** The points that so many seeds had to meet and did not. */
 export function missingPoints(counts: readonly CoverageCount[], seedCount: number): readonly CoverageCount[] {
-  const isRequired = ({ isCommon }: CoveragePoint): boolean =>
-    isCommon || seedCount >= RARE_POINTS_FROM_SEEDS;
-  return counts.filter((point) => point.count === 0 && isRequired(point));
+  return counts.filter(({ count, frequency }) => count === 0 && seedCount >= REQUIRED_FROM_SEEDS[frequency]);
 }
 
 function common(name: string, what: string, counters?: readonly string[]): CoveragePoint {
-  return { name, isCommon: true, what, ...(counters === undefined ? {} : { counters }) };
+  return { name, frequency: "common", what, ...(counters === undefined ? {} : { counters }) };
 }
 
 function rare(name: string, what: string, counters?: readonly string[]): CoveragePoint {
-  return { ...common(name, what, counters), isCommon: false };
+  return { ...common(name, what, counters), frequency: "rare" };
+}
+
+function seldom(name: string, what: string, counters?: readonly string[]): CoveragePoint {
+  return { ...common(name, what, counters), frequency: "seldom" };
 }
 
 function damageOf(kind: string): readonly string[] {

@@ -29,8 +29,8 @@ export const AIMED_HANDLERS: Readonly<Record<AimedFault, FaultHandler>> = {
     field.isOutlasting = true;
     const lastsMs = EVICTION_MS + fault.lastsMs / 8;
     field.isolate(victim, lastsMs);
-    // Its connections fall silent, or end at once: then its server misses it while its lease is young.
-    if ((fault.choice & 0x100) !== 0) {
+    // Its connections fall silent, or (three times in four) end at once: then its server misses it while its lease is young.
+    if ((fault.choice & 0x300) !== 0) {
       for (const other of field.others(victim)) {
         field.network.cut(victim.name, other);
         field.network.cut(other, victim.name);
