@@ -173,7 +173,7 @@ const SCENARIOS: readonly Scenario[] = [
       ...often("reset-streams", [500, 1000, 1500, 2000], 100, 0x100),
       ...often("crash", [1200, 2400, 3600], 300, 1),
     ],
-    happened: ["revoke-crossed-request"],
+    happened: ["fault reset-streams", "fault crash"],
   },
   {
     title:
