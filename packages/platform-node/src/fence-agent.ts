@@ -35,6 +35,11 @@ function start(path: string, target: FenceTarget, limitMs: number): Fence {
   const refuse = (detail: string): void => answer.resolve({ rid, isConfirmed: false, detail });
   // A group of its own, so that what it started ends with it.
   const child = spawn(path, [], { env: environmentOf(target), stdio: "pipe", detached: true });
+  if (child.pid === undefined) {
+    // Without file descriptors to spare it has not even streams.
+    child.on("error", (error) => refuse(`it cannot be run: ${error.message}`));
+    return { answer: answer.promise, cancel: () => refuse("it cannot be run") };
+  }
   let output = "";
   const keep = (chunk: Buffer): void => {
     output = (output + chunk.toString("utf8")).slice(0, OUTPUT_LENGTH_MAX);
@@ -51,11 +56,7 @@ function start(path: string, target: FenceTarget, limitMs: number): Fence {
     refuse(detail);
   };
   const timer = setTimeout(() => end(`it did not answer within ${limitMs / 1000} s`), limitMs);
-  child.on("error", (error) => {
-    isOver = true;
-    clearTimeout(timer);
-    refuse(`it cannot be run: ${error.message}`);
-  });
+  child.on("error", (error) => end(`it failed: ${error.message}`));
   child.on("close", (code, killedBy) => {
     isOver = true;
     clearTimeout(timer);
@@ -88,7 +89,8 @@ function killGroup({ pid }: ChildProcess): void {
   try {
     process.kill(-pid, "SIGKILL");
   } catch (error) {
-    // It ended by itself in this moment.
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+    // It ended by itself in this moment, or runs as somebody whom we may not signal: its answer does not count any more.
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code !== "ESRCH" && code !== "EPERM") throw error;
   }
 }
