@@ -169,11 +169,6 @@ export class HeaderWriter {
   }
 }
 
-/** The header of a data frame; its payload is sent behind it as it stands. */
-export function dataHeader(payloadBytes: number, position: number): Uint8Array {
-  return new HeaderWriter().write({ type: STREAM_FRAME.DATA, payloadBytes, position, payloadChecksum: 0 });
-}
-
 /** A whole frame other than data. */
 export function streamFrame(type: number, position = 0, payload: Uint8Array = EMPTY): Uint8Array {
   const payloadChecksum = crc32c(payload);

@@ -11,10 +11,10 @@ import {
   STREAM_FRAME,
   StreamTrailer,
   codeBytes,
-  dataHeader,
   headingFrame,
   streamFrame,
 } from "../../src/streams/stream-frames.ts";
+import { dataHeader } from "./data-header.ts";
 import { streamMemory } from "../../src/streams/stream-memory.ts";
 import { StreamSum } from "../../src/streams/stream-sum.ts";
 

@@ -4,7 +4,8 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Exchange } from "../../src/streams/exchange.ts";
-import { dataHeader, headingFrame } from "../../src/streams/stream-frames.ts";
+import { headingFrame } from "../../src/streams/stream-frames.ts";
+import { dataHeader } from "./data-header.ts";
 import { StreamMemory, webAssemblyHost } from "../../src/streams/stream-memory.ts";
 
 const KIB = 1024;
