@@ -21,6 +21,7 @@ const PLACES: ReadonlyMap<bigint, Place> = new Map([
 
 const ANATOMY: Anatomy = {
   placeOf: (block) => PLACES.get(block),
+  recordTwin: (block) => (PLACES.get(block)?.kind === "record" ? 3n - block : undefined),
   blocksOf: (kind) => [...PLACES].filter(([, place]) => place.kind === kind).map(([block]) => block),
 };
 
@@ -48,6 +49,17 @@ describe("the fault atlas", () => {
     }
 
     expect([...exposed].sort()).toEqual(["1", "2"]);
+  });
+
+  test("knows the exposed copy beside another one of the same half", () => {
+    for (let seed = 0n; seed < 20n; seed++) {
+      const one = atlas("mirrored", seed);
+      const exposed = one.permits("bit-rot", 1n) === undefined ? 2n : 1n;
+
+      expect(one.exposedTwin(3n - exposed)?.block).toBe(exposed);
+      expect(one.exposedTwin(exposed)).toBeUndefined();
+    }
+    expect(atlas("mirrored").exposedTwin(4n)).toBeUndefined();
   });
 
   test("leaves what stands once alone unless all may be damaged", () => {
@@ -113,6 +125,9 @@ describe("damage excuses", () => {
     expect(atlas("mirrored").halted(() => true)).toBe(false);
     expect(struck.halted((half) => half === 1)).toBe(true);
     expect(found(struck, "no-progress")).toBe(true);
+    expect(struck.explains("ERR_HOLDFAST_RECORD_CORRUPT")).toBe(true);
+    expect(struck.explains("ERR_HOLDFAST_BLOCK_CHECKSUM")).toBe(false);
+    expect(found(struck, "unexpected-error")).toBe(false);
     expect(found(struck, "not-linearizable")).toBe(false);
   });
 

@@ -102,6 +102,13 @@ const SCENARIOS: readonly Scenario[] = [
     happened: ["evicted-refused"],
   },
   {
+    title:
+      "Scenario 8: a record that is torn while the other copy of its half rots halts elections, and nothing goes back",
+    config: { damage: "mirrored" },
+    faults: often("rot-beside-torn-record", [500, 1000, 1500, 2000], 100),
+    happened: ["elections halted", "open ERR_HOLDFAST_RECORD_CORRUPT", "excused no-progress"],
+  },
+  {
     title: "Scenario 11: a server that reaches the device and nobody else is replaced",
     faults: often("isolate-server", [500, 3300], 2500),
     happened: ["term won"],

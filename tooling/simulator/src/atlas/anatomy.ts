@@ -28,9 +28,15 @@ export interface Place {
 export interface Anatomy {
   /** What belongs at a block; undefined where nothing does that may be damaged. */
   placeOf(block: bigint): Place | undefined;
+  /** The block of the other copy of a commit record; undefined for anything else. */
+  recordTwin(block: bigint): bigint | undefined;
   /** Blocks of a kind that hold something worth damaging now. */
   blocksOf(kind: PlaceKind): readonly bigint[];
 }
 
 /** A volume of which nothing is known, so nothing is damaged. */
-export const UNKNOWN_ANATOMY: Anatomy = { placeOf: () => undefined, blocksOf: () => [] };
+export const UNKNOWN_ANATOMY: Anatomy = {
+  placeOf: () => undefined,
+  recordTwin: () => undefined,
+  blocksOf: () => [],
+};

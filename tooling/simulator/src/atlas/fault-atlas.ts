@@ -43,16 +43,27 @@ export class FaultAtlas {
     this.#side = options.random.chance(0.5) ? 1 : 0;
   }
 
-  /** True if loss of service and errors of the class corruption are allowed from now on. */
+  /** True if elections have halted, as they had to. */
+  get isHalted(): boolean {
+    return this.#isHalted;
+  }
+
+  /** True if loss of service is allowed from now on. */
   get isLossAllowed(): boolean {
+    return this.#isHalted || this.isCorruptionAllowed;
+  }
+
+  /** True if any error of the class corruption is allowed from now on. */
+  get isCorruptionAllowed(): boolean {
     const alone = ["node", "segment", "journal"] as const;
-    return this.#isRolledBack || this.#isHalted || alone.some((kind) => this.#struck.has(kind));
+    return this.#isRolledBack || alone.some((kind) => this.#struck.has(kind));
   }
 
   /** True if an error of the class corruption with this code is what must follow, or may. */
   explains(code: string): boolean {
     const isMarkLost = code === "ERR_HOLDFAST_ANNOUNCEMENT_LOST" && this.#struck.has("mark");
-    return isMarkLost || this.isLossAllowed;
+    const isHalt = code === "ERR_HOLDFAST_RECORD_CORRUPT" && this.#isHalted;
+    return isMarkLost || isHalt || this.isCorruptionAllowed;
   }
 
   /** True if the device went back to an older state as a whole: acknowledged writes are gone. */
@@ -92,6 +103,13 @@ export class FaultAtlas {
     if (!this.kindsFor(damage).includes(place.kind)) return undefined;
     const isLosing = damage === "lost-write" || damage === "misdirected-write";
     return isLosing && place.kind === "mark" && this.#lostMarks.has(block >> 1n) ? undefined : place;
+  }
+
+  /** The other copy of the record at a block, if it is the one that may be damaged. */
+  exposedTwin(block: bigint): { readonly block: bigint; readonly place: Place } | undefined {
+    const twin = this.#options.anatomy.recordTwin(block);
+    const place = twin === undefined ? undefined : this.permits("bit-rot", twin);
+    return twin === undefined || place === undefined ? undefined : { block: twin, place };
   }
 
   /** Notes that a block was damaged. */

@@ -44,12 +44,16 @@ export class VolumeAnatomy implements Anatomy {
     if (block === layout.superCopyBlock) return { kind: "super", copy: 1 };
     if (block >= layout.dataBlock && block < layout.dataBlock + layout.dataCount)
       return this.#dataPlace(block);
-    const isSlot = [region.slotsBlock, region.recordsBlock, region.recordsCopyBlock].some(
-      (first) => block >= first && block < first + 2n * BigInt(region.termsMax),
-    );
-    if (!isSlot) return undefined;
+    if (!this.#isSlot(block)) return undefined;
     const place = placeOf(region, block);
     return place.kind === "record" ? { kind: "record", copy: place.copy } : { kind: "mark", copy: 0 };
+  }
+
+  recordTwin(block: bigint): bigint | undefined {
+    const { region } = this.#options;
+    const place = this.#isSlot(block) ? placeOf(region, block) : undefined;
+    if (place?.kind !== "record") return undefined;
+    return recordBlock(region, place.term, place.copy === 0 ? 1 : 0) + BigInt(place.half);
   }
 
   blocksOf(kind: PlaceKind): readonly bigint[] {
@@ -81,6 +85,14 @@ export class VolumeAnatomy implements Anatomy {
     const bytes = new Uint8Array(BLOCK_BYTES);
     medium.read(Number(block) * BLOCK_BYTES, bytes);
     return readSlot(region, block, bytes).state === "unreadable";
+  }
+
+  #isSlot(block: bigint): boolean {
+    const { slotsBlock, recordsBlock, recordsCopyBlock, termsMax } = this.#options.region;
+    const count = 2n * BigInt(termsMax);
+    return [slotsBlock, recordsBlock, recordsCopyBlock].some(
+      (first) => block >= first && block < first + count,
+    );
   }
 
   #terms({ term }: CommittedVolume, ahead: bigint): bigint[] {

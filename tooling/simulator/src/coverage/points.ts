@@ -41,7 +41,7 @@ export const COVERAGE_POINTS: readonly CoveragePoint[] = [
   common("record-landed-late", "a record landed when a later term was won"),
   common("record-torn", "a piece of a record landed"),
   common("adopted-from-one-copy", "a record was adopted of which one copy was torn, older or damaged"),
-  seldom("elections-halted", "elections halted for want of a record", ["elections halted"]),
+  rare("elections-halted", "elections halted for want of a record", ["elections halted"]),
   rare("server-stopped-by-device", "a server stopped since its record could not be written"),
   rare(
     "server-outlived-stall",

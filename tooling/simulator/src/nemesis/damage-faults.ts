@@ -3,7 +3,7 @@
  */
 import { BLOCK_BYTES } from "@holdfast/environment";
 import type { Place, PlaceKind } from "../atlas/anatomy.ts";
-import type { DamageKind } from "../plan/fault-kinds.ts";
+import type { DamageKind, HaltingFault } from "../plan/fault-kinds.ts";
 import { kindOf, type WriteKind } from "../scenario/write-kinds.ts";
 import type { RandomStream } from "../world/random-stream.ts";
 import type { WriteFate } from "../world/write-traps.ts";
@@ -15,6 +15,9 @@ const MISREAD_PROBABILITY = 0.1;
 /** Writes of the wanted kind that go by before one is struck. */
 const SKIPPED_MAX = 6;
 
+const RESTART_MIN_MS = 100;
+const RESTART_MAX_MS = 1500;
+
 /** Handlers of damage. */
 export const DAMAGE_HANDLERS: Readonly<Record<DamageKind, FaultHandler>> = {
   "bit-rot": (field, { random }) => {
@@ -22,10 +25,7 @@ export const DAMAGE_HANDLERS: Readonly<Record<DamageKind, FaultHandler>> = {
     const block = kind === undefined ? undefined : field.atlas.pick(kind, random);
     const place = block === undefined ? undefined : field.atlas.permits("bit-rot", block);
     if (block === undefined || place === undefined) return;
-    const bytes = new Uint8Array(BLOCK_BYTES);
-    field.disk.medium.read(Number(block) * BLOCK_BYTES, bytes);
-    field.disk.medium.damageBlock(Number(block), rot(bytes, random));
-    struck(field, "bit-rot", block, place);
+    decay(field, random, { block, place });
   },
   "lost-write": (field, strike) => strikeWrite(field, strike, "lost-write"),
   "misdirected-write": (field, strike) => strikeWrite(field, strike, "misdirected-write"),
@@ -39,6 +39,42 @@ export const DAMAGE_HANDLERS: Readonly<Record<DamageKind, FaultHandler>> = {
   "stale-reads": (field, strike) =>
     misread(field, strike, "stale-reads", (block) => field.disk.medium.formerBlock(block)),
 };
+
+/** Handlers of damage behind which no election can end. */
+export const HALTING_HANDLERS: Readonly<Record<HaltingFault, FaultHandler>> = {
+  "rot-beside-torn-record": (field, { random }) => {
+    const { disk, atlas, fleet } = field;
+    let toSkip = random.between(0, SKIPPED_MAX);
+    disk.setTrap({
+      moment: "landing",
+      spring: ({ offset, process }): WriteFate | undefined => {
+        const twin = atlas.exposedTwin(BigInt(Math.floor(offset / BLOCK_BYTES)));
+        if (twin === undefined) return undefined;
+        toSkip -= 1;
+        const host = fleet.everybody.find((one) => one.process === process);
+        if (toSkip >= 0 || host === undefined) return undefined;
+        decay(field, random, twin);
+        fleet.kill(host, {
+          isSilent: random.chance(0.5),
+          restartMs: random.range(RESTART_MIN_MS, RESTART_MAX_MS),
+        });
+        return { type: "torn" };
+      },
+    });
+  },
+};
+
+/** A block rots. */
+function decay(
+  field: Field,
+  random: RandomStream,
+  { block, place }: { readonly block: bigint; readonly place: Place },
+): void {
+  const bytes = new Uint8Array(BLOCK_BYTES);
+  field.disk.medium.read(Number(block) * BLOCK_BYTES, bytes);
+  field.disk.medium.damageBlock(Number(block), rot(bytes, random));
+  struck(field, "bit-rot", block, place);
+}
 
 /** Some bits flip, or a piece becomes garbage, or all of it becomes zeros. */
 function rot(bytes: Uint8Array, random: RandomStream): Uint8Array {

@@ -4,7 +4,7 @@
 import type { Fault } from "../plan/draw-faults.ts";
 import type { FaultKind } from "../plan/fault-kinds.ts";
 import { AIMED_HANDLERS } from "./aimed-faults.ts";
-import { DAMAGE_HANDLERS } from "./damage-faults.ts";
+import { DAMAGE_HANDLERS, HALTING_HANDLERS } from "./damage-faults.ts";
 import { DEVICE_HANDLERS } from "./device-faults.ts";
 import { type FaultHandler, Field, type FieldOptions } from "./field.ts";
 import { NETWORK_HANDLERS } from "./network-faults.ts";
@@ -16,6 +16,7 @@ const HANDLERS: Readonly<Record<FaultKind, FaultHandler>> = {
   ...DEVICE_HANDLERS,
   ...AIMED_HANDLERS,
   ...DAMAGE_HANDLERS,
+  ...HALTING_HANDLERS,
   "roll-back-device": (field, { fault }) => {
     const image = field.disk.medium.image();
     field.later(fault.lastsMs, () => {

@@ -6,7 +6,7 @@
  * its faults is the same plan otherwise.
  */
 import type { RandomStream } from "../world/random-stream.ts";
-import { drawableKinds, type FaultKind, isDamage } from "./fault-kinds.ts";
+import { drawableKinds, type FaultKind, isDamage, isHalting } from "./fault-kinds.ts";
 import type { DamageScope } from "./run-config.ts";
 
 /** One fault of a plan. */
@@ -45,6 +45,9 @@ const SWARM_PROBABILITY = 0.25;
 /** A run with damage has some: one kind of it at least. */
 const DAMAGE_PROBABILITY = 0.5;
 
+/** Of runs with damage, those that may end with it. */
+const HALTING_PROBABILITY = 0.15;
+
 /** Draws the faults of one run, in the order of their times. */
 export function drawFaults(random: RandomStream, wishes: FaultWishes): Fault[] {
   const kinds = wishes.kinds ?? drawKinds(random.fork("kinds"), wishes.damage);
@@ -70,12 +73,15 @@ function drawKind(
 }
 
 function drawKinds(random: RandomStream, damage: DamageScope): FaultKind[] {
-  const drawn = drawableKinds(damage).filter((kind) =>
-    random.fork(kind).chance(isDamage(kind) ? DAMAGE_PROBABILITY : SWARM_PROBABILITY),
-  );
+  const drawn = drawableKinds(damage).filter((kind) => random.fork(kind).chance(probabilityOf(kind)));
   const least: FaultKind[] = drawn.length === 0 ? ["crash-server"] : [];
   if (damage !== "none" && !drawn.some(isDamage)) least.push("bit-rot");
   return [...drawn, ...least];
+}
+
+function probabilityOf(kind: FaultKind): number {
+  if (isHalting(kind)) return HALTING_PROBABILITY;
+  return isDamage(kind) ? DAMAGE_PROBABILITY : SWARM_PROBABILITY;
 }
 
 /** Microseconds are fine enough, and short in a file. */

@@ -105,6 +105,12 @@ const DAMAGE_FAULTS = [
   "stale-reads",
 ] as const;
 
+/** Damage that must end the service of a volume: few seeds draw it, since nothing else happens behind it. */
+const HALTING_FAULTS = [
+  /** A server dies of a torn copy of its record while the other copy of that half rots: elections must halt. */
+  "rot-beside-torn-record",
+] as const;
+
 /** Faults that a seed never draws by itself: their outcome needs a judge who knows of them. */
 const SPECIAL_FAULTS = [
   /** The whole device goes back to what it held some time ago, under running members. */
@@ -126,6 +132,9 @@ export type AimedFault = (typeof AIMED_FAULTS)[number];
 /** A kind that damages what the device holds or shows. */
 export type DamageKind = (typeof DAMAGE_FAULTS)[number];
 
+/** A kind of damage behind which no election can end. */
+export type HaltingFault = (typeof HALTING_FAULTS)[number];
+
 /** One kind of fault. */
 export type FaultKind =
   | ProcessFault
@@ -133,6 +142,7 @@ export type FaultKind =
   | DeviceFault
   | AimedFault
   | DamageKind
+  | HaltingFault
   | (typeof SPECIAL_FAULTS)[number];
 
 /** All kinds of fault. */
@@ -142,6 +152,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   ...DEVICE_FAULTS,
   ...AIMED_FAULTS,
   ...DAMAGE_FAULTS,
+  ...HALTING_FAULTS,
   ...SPECIAL_FAULTS,
 ];
 
@@ -150,10 +161,15 @@ export function isDamage(kind: FaultKind): kind is DamageKind {
   return DAMAGE_FAULTS.some((one) => one === kind);
 }
 
+/** True for kinds that end the service of a volume. */
+export function isHalting(kind: FaultKind): kind is HaltingFault {
+  return HALTING_FAULTS.some((one) => one === kind);
+}
+
 /** The kinds that a seed may draw by itself. */
 export function drawableKinds(damage: DamageScope): readonly FaultKind[] {
   const ordinary = [...PROCESS_FAULTS, ...NETWORK_FAULTS, ...DEVICE_FAULTS, ...AIMED_FAULTS];
-  return damage === "none" ? ordinary : [...ordinary, ...DAMAGE_FAULTS];
+  return damage === "none" ? ordinary : [...ordinary, ...DAMAGE_FAULTS, ...HALTING_FAULTS];
 }
 
 /** The kind of a name. */

@@ -56,6 +56,7 @@ export class MemberCluster implements Cluster {
 
   readonly anatomy: Anatomy = {
     placeOf: (block) => this.#judges?.anatomy.placeOf(block),
+    recordTwin: (block) => this.#judges?.anatomy.recordTwin(block),
     blocksOf: (kind) => this.#judges?.anatomy.blocksOf(kind) ?? [],
   };
 

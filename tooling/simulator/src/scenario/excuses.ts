@@ -3,7 +3,7 @@
  *
  *   DAMAGE                       EXCUSES
  *   none, or within a copy       nothing
- *   a copy of a record           no service, if elections have halted (see fault-atlas.ts)
+ *   a copy of a record           no service, if elections have halted (see fault-atlas.ts, which knows that error alone)
  *   what stands once             no service, errors of the class corruption
  *   the whole device went back   also that acknowledged writes are gone
  *
@@ -18,8 +18,9 @@ export function isExcused({ type }: Violation, atlas: FaultAtlas): boolean {
   switch (type) {
     case "no-progress":
     case "servers":
-    case "unexpected-error":
       return atlas.isLossAllowed;
+    case "unexpected-error":
+      return atlas.isCorruptionAllowed;
     case "not-linearizable":
     case "not-atomic":
     case "landing":

@@ -67,6 +67,8 @@ export interface ScenarioResult {
 
 const EVENTS_MAX = 3_000_000;
 const LIVENESS_MS = 60_000;
+/** Where elections have halted nobody can make progress: long enough to see that all are told so. */
+const HALTED_MS = 10_000;
 const SETUP_MS = 30_000;
 /** So long after the last late write has landed the cluster is left alone. */
 const QUIET_MS = 100;
@@ -316,7 +318,8 @@ class Scenario {
   /** Time from now that everything has to finish; what the device holds back does not count. */
   #livenessMs(): number {
     const stalledMs = Math.max(0, this.#disk.lastStallMs - this.#world.nowMs);
-    return stalledMs + (this.#options.livenessMs ?? LIVENESS_MS);
+    const livenessMs = this.#options.livenessMs ?? LIVENESS_MS;
+    return stalledMs + (this.#atlas.isHalted ? Math.min(livenessMs, HALTED_MS) : livenessMs);
   }
 
   /** Runs the world until something is so; false when the time or the events ran out first. */
