@@ -8,6 +8,7 @@ import type { SimulatedDisk } from "../world/disk.ts";
 import type { SimulatedProcess } from "../world/process.ts";
 import type { SimulatedWorld } from "../world/world.ts";
 import type { ElectionWatch } from "./election-watch.ts";
+import type { TrafficWatch } from "./traffic-watch.ts";
 
 /** What it works with. */
 export interface MemberWatchOptions {
@@ -15,6 +16,7 @@ export interface MemberWatchOptions {
   readonly disk: SimulatedDisk;
   readonly counters: Counters;
   readonly elections: ElectionWatch;
+  readonly traffic: TrafficWatch;
 }
 
 type Facts = Readonly<Record<string, unknown>>;
@@ -28,6 +30,8 @@ const POINTS: ReadonlyMap<unknown, string> = new Map([
   ["farewell.held", "farewell-held"],
   ["fence.not-confirmed", "not-confirmed"],
   ["quarantine.released", "quarantine-released"],
+  ["quarantine.alarm", "quarantine-alarm"],
+  ["terms.low", "terms-low"],
   ["compaction.refused", "compaction-refused"],
   ["compaction.dropped", "compaction-failed"],
   ["compaction.failed", "compaction-failed"],
@@ -37,6 +41,7 @@ const POINTS: ReadonlyMap<unknown, string> = new Map([
 const REFUSALS: ReadonlyMap<unknown, string> = new Map([
   ["EVICTED", "evicted-refused"],
   ["FORGOTTEN", "evicted-refused"],
+  ["STALE_TERM", "lower-term-ignored"],
 ]);
 
 const EVIDENCE: ReadonlyMap<unknown, string> = new Map([
@@ -72,12 +77,15 @@ export class MemberWatch {
 
   /** A process logged something. */
   heard(process: SimulatedProcess, facts: Facts): void {
-    const { counters } = this.#options;
-    const { event } = facts;
+    const { counters, traffic } = this.#options;
+    const { event, term } = facts;
     const point = POINTS.get(event);
     if (point !== undefined) counters.add(point);
     this.#heardOfElections(facts);
     switch (event) {
+      case "session.greeted":
+        if (typeof term === "bigint") traffic.greeted(process.name, term);
+        break;
       case "session.refused":
         this.#count(REFUSALS.get(facts["refusal"]));
         break;
@@ -86,6 +94,7 @@ export class MemberWatch {
         break;
       case "server.opened":
         this.#evicted.set(process, 0);
+        if (typeof term === "bigint") traffic.serves(process.name, term);
         break;
       case "member.evicted": {
         if (typeof facts["items"] === "number" && facts["items"] > 0) counters.add("journal-replayed");

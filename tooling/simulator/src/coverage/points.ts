@@ -47,6 +47,11 @@ export const COVERAGE_POINTS: readonly CoveragePoint[] = [
     "server-outlived-stall",
     "a server went on after its device had answered nothing for longer than a heartbeat",
   ),
+  rare("terms-low", "half of the terms, or more, were used up"),
+  seldom("terms-exhausted", "no term was left to run for", [
+    "open ERR_HOLDFAST_TERMS_EXHAUSTED",
+    "error ERR_HOLDFAST_TERMS_EXHAUSTED",
+  ]),
   common("server-resigned", "a server handed its role on"),
   // Pauses, links, clocks.
   common("paused-past-lease", "a member that was stopped for longer than its lease went on"),
@@ -65,6 +70,7 @@ export const COVERAGE_POINTS: readonly CoveragePoint[] = [
   common("resent-to-member", "frames were sent again to a member on another connection"),
   rare("asked-again", "a successor was asked for an operation that its predecessor had recorded"),
   rare("evicted-refused", "a server refused a member that was evicted"),
+  rare("lower-term-ignored", "a deposed server spoke to a member that knows a later one, or was asked by it"),
   // Locks and evictions.
   common("revoke-crossed-request", "a lock was asked for while its revocation was under way"),
   common("locks-reported", "a member reported the locks it held to a new server"),
@@ -80,6 +86,7 @@ export const COVERAGE_POINTS: readonly CoveragePoint[] = [
   common("confirmed-by-process", "a look at its process confirmed the end of a member"),
   rare("not-confirmed", "a fence agent could not confirm the end of a member"),
   common("quarantine-released", "what a dead member held came back"),
+  common("quarantine-alarm", "a server told that much of the volume is in quarantine"),
   // Storage.
   rare("node-torn", "a tree node was cut short", ["trap tree-node torn"]),
   rare("journal-torn", "a journal entry was cut short", ["trap journal torn"]),

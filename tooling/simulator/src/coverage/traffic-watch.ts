@@ -23,6 +23,9 @@ interface Wire {
   isFresh: boolean;
 }
 
+/** The newest term in which a process served, or was greeted by a server. */
+type Terms = Map<string, bigint>;
+
 /** Most revocations under way that are remembered of one route. */
 const REVOCATIONS_MAX = 256;
 
@@ -31,9 +34,21 @@ export class TrafficWatch {
   readonly #counters: Counters;
   readonly #routes: Map<string, Route> = new Map();
   readonly #wires: WeakMap<SimulatedStream, Wire> = new WeakMap();
+  readonly #served: Terms = new Map();
+  readonly #greeted: Terms = new Map();
 
   constructor(counters: Counters) {
     this.#counters = counters;
+  }
+
+  /** A process serves in a term. */
+  serves(process: string, term: bigint): void {
+    this.#served.set(process, term);
+  }
+
+  /** A process was greeted by the server of a term. */
+  greeted(process: string, term: bigint): void {
+    this.#greeted.set(process, term);
   }
 
   /** One end of a stream was given bytes. */
@@ -42,6 +57,7 @@ export class TrafficWatch {
     try {
       wire.parser.push(bytes, (frame) => {
         this.#look(wire, frame, stream.isDialed);
+        if (frame.seq !== 0 && this.#isOutdated(stream)) this.#counters.add("lower-term-ignored");
         return true;
       });
     } catch (error) {
@@ -49,6 +65,12 @@ export class TrafficWatch {
       if (!(error instanceof FrameError)) throw error;
     }
   };
+
+  /** True for the end of a server whose peer knows one of a later term. */
+  #isOutdated({ isDialed, processName, peerProcessName }: SimulatedStream): boolean {
+    const [served, greeted] = [this.#served.get(processName), this.#greeted.get(peerProcessName)];
+    return !isDialed && served !== undefined && greeted !== undefined && served < greeted;
+  }
 
   #wireOf(stream: SimulatedStream): Wire {
     const known = this.#wires.get(stream);

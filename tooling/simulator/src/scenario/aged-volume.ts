@@ -7,7 +7,7 @@
  */
 import { FreeSpace, NO_FREE_SPACE, quarantineKey, quarantineValue } from "@holdfast/alloc-extent";
 import { BTree } from "@holdfast/btree";
-import { type BlockDevice, blockOffset, invariant } from "@holdfast/environment";
+import { BLOCK_BYTES, type BlockDevice, blockOffset, invariant } from "@holdfast/environment";
 import {
   EMPTY_STATE,
   NodeBatch,
@@ -41,6 +41,10 @@ export const GONE = 1n;
 const PIECES_MAX = 200;
 const PIECE_BLOCKS_MAX = 600;
 
+/** So much of a volume may be in quarantine: more than its server keeps silent about. */
+const ALARMING_SHARE = 0.11;
+const ALARMING_PROBABILITY = 0.25;
+
 /** Shorter than a server wants for itself, long enough for its first commits. */
 const SPARE_BLOCKS_MIN = 64;
 const SPARE_BLOCKS_MAX = 256;
@@ -49,6 +53,11 @@ const SPARE_BLOCKS_MAX = 256;
 export async function ageVolume({ device, fsid, layout, random }: AgedVolume): Promise<BlockRun> {
   const nodes = { start: layout.dataBlock, lengthBlocks: NODE_BLOCKS };
   const pieces = drawPieces(layout.dataBlock + BigInt(NODE_BLOCKS), random);
+  if (random.fork("alarm").chance(ALARMING_PROBABILITY)) {
+    const lengthBlocks = Math.ceil((Number(device.sizeBytes) / BLOCK_BYTES) * ALARMING_SHARE);
+    pieces.held.push({ start: pieces.end, lengthBlocks });
+    pieces.end += BigInt(lengthBlocks);
+  }
   const end = layout.dataBlock + layout.dataCount;
   const spares = drawSpares(end, random);
   const last = spares.at(-1);
@@ -95,7 +104,7 @@ export async function ageVolume({ device, fsid, layout, random }: AgedVolume): P
 function drawPieces(
   from: bigint,
   random: RandomStream,
-): { readonly free: BlockRun[]; readonly held: BlockRun[]; readonly end: bigint } {
+): { readonly free: BlockRun[]; readonly held: BlockRun[]; end: bigint } {
   const [free, held]: [BlockRun[], BlockRun[]] = [[], []];
   let end = from;
   for (let count = random.between(1, PIECES_MAX); count > 0; count--) {

@@ -108,8 +108,9 @@ export class MemberCluster implements Cluster {
     const anatomy = new VolumeAnatomy({ layout, region, medium: world.medium, newest });
     const { counters, medium, watched } = world;
     const elections = new ElectionWatch({ region, counters, medium });
-    const members = new MemberWatch({ ...watched, counters, elections });
-    watched.network.tap = new TrafficWatch(counters).sent;
+    const traffic = new TrafficWatch(counters);
+    const members = new MemberWatch({ ...watched, counters, elections, traffic });
+    watched.network.tap = traffic.sent;
     this.#judges = { records, shadow, layout, mkfs, anatomy, elections, members };
   }
 
