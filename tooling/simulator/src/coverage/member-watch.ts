@@ -31,7 +31,6 @@ const POINTS: ReadonlyMap<unknown, string> = new Map([
   ["fence.not-confirmed", "not-confirmed"],
   ["quarantine.released", "quarantine-released"],
   ["quarantine.alarm", "quarantine-alarm"],
-  ["terms.low", "terms-low"],
   ["compaction.refused", "compaction-refused"],
   ["compaction.dropped", "compaction-failed"],
   ["compaction.failed", "compaction-failed"],

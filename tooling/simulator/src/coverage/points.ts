@@ -47,7 +47,6 @@ export const COVERAGE_POINTS: readonly CoveragePoint[] = [
     "server-outlived-stall",
     "a server went on after its device had answered nothing for longer than a heartbeat",
   ),
-  rare("terms-low", "half of the terms, or more, were used up"),
   seldom("terms-exhausted", "no term was left to run for", [
     "open ERR_HOLDFAST_TERMS_EXHAUSTED",
     "error ERR_HOLDFAST_TERMS_EXHAUSTED",

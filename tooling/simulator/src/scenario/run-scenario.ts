@@ -67,8 +67,8 @@ export interface ScenarioResult {
 
 const EVENTS_MAX = 3_000_000;
 const LIVENESS_MS = 60_000;
-/** Where elections have halted nobody can make progress: long enough to see that all are told so. */
-const HALTED_MS = 10_000;
+/** Where elections have halted nobody can make progress: long enough to see that all are told so, until no term is left. */
+const HALTED_MS = 30_000;
 const SETUP_MS = 30_000;
 /** So long after the last late write has landed the cluster is left alone. */
 const QUIET_MS = 100;
