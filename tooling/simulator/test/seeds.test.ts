@@ -67,6 +67,7 @@ test("one seed gives one run, whoever runs it and in whatever company", A_WHILE,
 test.each([
   ["splitter", "race-election"],
   ["commit-check", "pause-at-write"],
+  ["check-next-term-only", "stumbling-election"],
   ["answer-before-commit", "pause"],
   ["metadata-outside-grant", "crash"],
 ])("a cluster without the rule %s is found out soon", A_WHILE, async (rule, fault) => {
