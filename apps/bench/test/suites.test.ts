@@ -51,7 +51,7 @@ const LEAST: Readonly<Record<string, number>> = {
 
 function expectShape(row: Row): void {
   expect(row.row).not.toBe("");
-  expect(row.unit).toMatch(/^(µs|ms|\w+\/s|KiB|% of a core|requests|processes)$/);
+  expect(row.unit).toMatch(/^(µs|ms|\w+\/s|KiB|ns\/KiB|% of a core|requests|processes)$/);
   expect(row.runs).toBe(1);
   expect(row.spread).toBe(1);
   const least = LEAST[row.unit] ?? 0;
