@@ -77,10 +77,15 @@ export class FaultyDisk {
       ...(hasVolatileCache ? ["cache=writeback"] : []),
     ];
     const disk = new FaultyDisk(directory, words);
-    await disk.#untilUp();
-    if (hasFlushFaults)
-      disk.#flushFault = await FlushFault.start(join(directory, "flush.sock"), join(directory, "nbd.sock"));
-    return disk;
+    try {
+      await disk.#untilUp();
+      if (hasFlushFaults)
+        disk.#flushFault = await FlushFault.start(join(directory, "flush.sock"), join(directory, "nbd.sock"));
+      return disk;
+    } catch (error) {
+      await disk.stop();
+      throw error;
+    }
   }
 
   /** From now on writes fail with EIO. */

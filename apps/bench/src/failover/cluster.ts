@@ -41,8 +41,13 @@ export class MemberProcess {
     const [command, ...words] = [...place.prefix, process.execPath, path, place.url, place.listen];
     const child = spawn(command, words, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
     const member = new MemberProcess(place, child);
-    await member.#nextLine();
-    return member;
+    try {
+      await member.#nextLine();
+      return member;
+    } catch (error) {
+      await member.end();
+      throw error;
+    }
   }
 
   /** True if the process ended and nobody had told it to. */
@@ -107,8 +112,13 @@ export class Cluster {
   /** Starts a member at each place, one after the other: the first one serves first. */
   static async start(places: readonly Place[]): Promise<Cluster> {
     const members: MemberProcess[] = [];
-    for (const place of places) members.push(await MemberProcess.start(place));
-    return new Cluster(members);
+    try {
+      for (const place of places) members.push(await MemberProcess.start(place));
+      return new Cluster(members);
+    } catch (error) {
+      await Promise.all(members.map((member) => member.end()));
+      throw error;
+    }
   }
 
   /** The member that serves, and the others, all of them connected. */

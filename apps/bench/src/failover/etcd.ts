@@ -66,8 +66,13 @@ export class EtcdCluster {
       nodes.push({ name, clientUrl, words, process: spawnNode(words) });
     }
     const started = new EtcdCluster(nodes);
-    await started.#untilReady();
-    return started;
+    try {
+      await started.#untilReady();
+      return started;
+    } catch (error) {
+      await started.stop();
+      throw error;
+    }
   }
 
   /** Kills the leader and resolves with the milliseconds until a put is acknowledged; the node is back afterwards. */

@@ -99,7 +99,16 @@ function deviceErrors(): Fault {
     missing: () => (hasNbdkit() ? undefined : "nbdkit is not installed"),
     prepare: async (directory) => {
       const path = await freshVolume(directory);
-      const disks = await Promise.all(Array.from({ length: MEMBERS }, () => FaultyDisk.start(path)));
+      const disks: FaultyDisk[] = [];
+      const remove = async (): Promise<void> => {
+        await Promise.all(disks.map((disk) => disk.stop()));
+      };
+      try {
+        while (disks.length < MEMBERS) disks.push(await FaultyDisk.start(path));
+      } catch (error) {
+        await remove();
+        throw error;
+      }
       const diskOf = ({ place }: MemberProcess): FaultyDisk => {
         const disk = disks.find(({ url }) => url === place.url);
         if (disk === undefined) throw new Error("a member has no disk");
@@ -112,9 +121,7 @@ function deviceErrors(): Fault {
           await server.end();
           await diskOf(server).recover();
         },
-        remove: async () => {
-          await Promise.all(disks.map((disk) => disk.stop()));
-        },
+        remove,
       };
     },
   };

@@ -31,28 +31,26 @@ const ROUND_TRIP: Goals = { "bare echo": 1 / 1.5 };
 const RAW: Goals = { "bare echo": 0.7, ws: 8, "grpc-js": 25 };
 const MSGPACK: Goals = { "grpc-js": 4 };
 
+const RAW_ROWS: Heat["rows"] = [
+  { outstanding: 0, goals: ROUND_TRIP },
+  { outstanding: 64, goals: RAW },
+  { outstanding: 1024, goals: RAW },
+];
+
 const HEATS: readonly Heat[] = [
   {
     title: "TCP",
     isUnix: false,
     bodies: "raw",
     peers: ["bare echo", "ws", "grpc-js"],
-    rows: [
-      { outstanding: 0, goals: ROUND_TRIP },
-      { outstanding: 64, goals: RAW },
-      { outstanding: 1024, goals: RAW },
-    ],
+    rows: RAW_ROWS,
   },
   {
     title: "Unix socket",
     isUnix: true,
     bodies: "raw",
     peers: ["bare echo"],
-    rows: [
-      { outstanding: 0, goals: ROUND_TRIP },
-      { outstanding: 64, goals: RAW },
-      { outstanding: 1024, goals: RAW },
-    ],
+    rows: RAW_ROWS,
   },
   {
     title: "TCP, MessagePack",

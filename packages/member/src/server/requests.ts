@@ -203,7 +203,7 @@ export class Requests {
       );
     onOwner(rid);
     // Where it is unknown, an earlier server did it and its answer was lost.
-    if (left === "nothing") log.info({ event: "member.left", rid, term: leadership.term }, "a member left");
+    if (left === "nothing") log.info({ event: "member.left", rid, term }, "a member left");
     return EMPTY_BODY;
   }
 
