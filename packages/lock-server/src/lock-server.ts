@@ -141,6 +141,11 @@ export class LockServer {
     return effects;
   }
 
+  /** True while nothing is granted, since members that may hold locks have not reported them. */
+  get isRecovering(): boolean {
+    return this.#phase === "recovering";
+  }
+
   /** The members that keep the recovery from ending. */
   get awaited(): readonly bigint[] {
     return [...this.#awaited];

@@ -331,6 +331,7 @@ export class MemberParts {
       },
       region: this.#region,
       votes: () => this.#options.votes ?? this.#votes,
+      onWon: (term) => this.link.lease.won(term),
       onHalted: (error) => this.#halted(error),
     });
   }
@@ -363,6 +364,7 @@ export class MemberParts {
       link: this.link,
       newestSeen: this.#newestSeen,
       readTermStatus: (term) => readTermStatus(this.#region, { device, clock }, term),
+      brokenRules: this.#brokenRules,
     });
   }
 

@@ -22,6 +22,8 @@ export interface ReignOptions {
   readonly region: QuorumRegion;
   /** Voters that must agree before one campaigns; asked each time. */
   readonly votes: () => number;
+  /** A term is won, and nothing of it is recorded yet. */
+  readonly onWon: (term: bigint) => void;
   /** This process takes part in no election any more. */
   readonly onHalted: (error: unknown) => void;
 }
@@ -49,6 +51,7 @@ export class Reign {
         timing: timing.quorum,
         brokenRules,
         onElected: (leadership) => {
+          options.onWon(leadership.term);
           this.#starting = this.#serve(leadership);
         },
         onError: (error) => {

@@ -42,14 +42,16 @@ const PAUSE_MS = 2;
 /** Locks of one dataset: one for each first byte of a key. */
 const LOCKS = 256;
 
+/** Datasets whose locks nobody has asked for, for each fault. */
+const DATASETS = 2;
+
 const [url = "", listen = ""] = process.argv.slice(2);
 // A parent that is gone needs no acknowledgements.
 process.on("disconnect", () => process.exit(0));
 const volume = await openVolume(url, { listen });
-// Locks that nobody else asks for have names of this process.
-const datasets: Dataset[] = [];
 const main = await volume.dataset();
-let used = 0;
+/** Datasets so far; their names are this process's, so that nobody else asks for their locks. */
+let datasetsCount = 0;
 
 /** Writes without pause, and what is known of their waits. */
 interface Load {
@@ -93,16 +95,20 @@ async function obey(order: Order): Promise<unknown> {
 }
 
 async function beginWriting(): Promise<void> {
-  if (used >= datasets.length * LOCKS)
-    datasets.push(await volume.createDataset(`${volume.rid.toString(36)}.${datasets.length}`));
+  const fresh: Dataset[] = [];
+  for (let count = 0; count < DATASETS; count += 1) {
+    datasetsCount += 1;
+    fresh.push(await volume.createDataset(`${volume.rid.toString(36)}.${datasetsCount}`));
+  }
+  let used = 0;
   load = { ...idle(), isOn: true };
   void keepWriting(load, "cachedMs", () => main.put("cached", "value"));
   void keepWriting(load, "grantedMs", async () => {
-    if (used >= datasets.length * LOCKS) return;
-    const dataset = datasets[Math.floor(used / LOCKS)];
-    const key = Uint8Array.of(used % LOCKS);
+    const dataset = fresh[Math.floor(used / LOCKS)];
+    // Only a wait that is measured already leaves time to use them all up.
+    if (dataset === undefined && load.grantedMs === undefined) throw new Error("every new lock is used up");
+    await dataset?.put(Uint8Array.of(used % LOCKS), "value");
     used += 1;
-    await dataset?.put(key, "value");
   });
 }
 

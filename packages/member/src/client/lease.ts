@@ -4,6 +4,11 @@
  * It runs from the moment a renewal was asked for, not from the moment it was granted: whatever happened to the answer on
  * its way, the server that gave it had not yet begun to count this member as silent. A reader looks at it after it has
  * its data, so that a pause in the middle is noticed.
+ *
+ * The member that serves has a shorter one, so that its successor need not wait long before it breaks that member's locks
+ * (docs/decisions/0019). It is short before the first record of the reign is written, whoever granted it: the successor
+ * that adopts that record knows no other. It is as long as others' again when a later server has counted the member in.
+ * The short one is renewed only while somebody looks at it: a server that reads nothing need not look at the device for it.
  */
 import { type Cancel, CancelledError, type Clock, type Deferred, deferred } from "@holdfast/environment";
 
@@ -14,6 +19,8 @@ const RENEWALS_PER_LEASE = 4;
 export interface LeaseOptions {
   readonly clock: Clock;
   readonly leaseMs: number;
+  /** The same while this member serves. */
+  readonly ownLeaseMs: number;
   /** Asks the server; `answered` is called once with what it said, however late. */
   readonly ask: (answered: (isGranted: boolean) => void) => void;
   /** True: the rule is broken that a lease ends. */
@@ -24,8 +31,15 @@ export interface LeaseOptions {
 export class Lease {
   readonly #options: LeaseOptions;
   #untilMs: number = Number.NEGATIVE_INFINITY;
+  /** The latest term that this member won, and the latest whose server counted it in. */
+  #wonTerm = 0n;
+  #countedTerm = 0n;
   #cancelTimer: Cancel = () => {};
   #isAsking = false;
+  /** Somebody has looked at it since it was renewed. */
+  #isUsed = false;
+  /** Nobody had, so it is renewed when somebody does. */
+  #isResting = false;
   #failure: { readonly error: Error } | undefined;
   readonly #waiters: Set<Deferred<void>> = new Set();
 
@@ -35,17 +49,20 @@ export class Lease {
 
   /** True while cached locks may be trusted. */
   get isValid(): boolean {
-    const { clock, isEndless = false } = this.#options;
-    return clock.now() < this.#untilMs || (isEndless && this.#untilMs > Number.NEGATIVE_INFINITY);
+    this.#isUsed = true;
+    return this.#isRunning;
   }
 
-  /** A server that counts this member in was asked at `askedMs`; begins to renew. */
-  extend(askedMs: number): void {
-    if (this.#failure !== undefined) return;
-    this.#untilMs = Math.max(this.#untilMs, askedMs + this.#options.leaseMs);
-    if (this.isValid) for (const waiter of this.#waiters) waiter.resolve();
-    if (this.isValid) this.#waiters.clear();
-    this.#renewLater();
+  /** This member has won a term: from here on no server knows more of its lease than that it is short. */
+  won(term: bigint): void {
+    this.#wonTerm = term;
+    this.#untilMs = Math.min(this.#untilMs, this.#options.clock.now() + this.#options.ownLeaseMs);
+  }
+
+  /** The server of a term was asked at `askedMs` to count this member in, and did; begins to renew. */
+  countedIn(term: bigint, askedMs: number): void {
+    this.#countedTerm = term;
+    this.#extend(askedMs);
   }
 
   /**
@@ -62,6 +79,7 @@ export class Lease {
     if (signal?.aborted === true) onAbort();
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#waiters.add(waiter);
+    if (this.#isResting) this.#renew();
     try {
       await waiter.promise;
     } finally {
@@ -79,21 +97,51 @@ export class Lease {
     this.#waiters.clear();
   }
 
+  #extend(askedMs: number): void {
+    if (this.#failure !== undefined) return;
+    this.#untilMs = Math.max(this.#untilMs, askedMs + this.#lengthMs);
+    if (this.#isRunning) {
+      for (const waiter of this.#waiters) waiter.resolve();
+      this.#waiters.clear();
+    }
+    this.#renewLater();
+  }
+
+  get #isRunning(): boolean {
+    const { clock, isEndless = false } = this.#options;
+    return clock.now() < this.#untilMs || (isEndless && this.#untilMs > Number.NEGATIVE_INFINITY);
+  }
+
+  get #isShort(): boolean {
+    return this.#countedTerm <= this.#wonTerm;
+  }
+
+  /** A server of an earlier term than the own one has been succeeded, whatever it granted before. */
+  get #lengthMs(): number {
+    const { leaseMs, ownLeaseMs } = this.#options;
+    return this.#isShort ? ownLeaseMs : leaseMs;
+  }
+
   #renewLater(): void {
-    const { clock, leaseMs } = this.#options;
+    const { clock } = this.#options;
     if (this.#isAsking) return;
     this.#cancelTimer();
-    this.#cancelTimer = clock.at(clock.now() + leaseMs / RENEWALS_PER_LEASE, () => this.#renew());
+    this.#cancelTimer = clock.at(clock.now() + this.#lengthMs / RENEWALS_PER_LEASE, () => {
+      this.#isResting = this.#isShort && !this.#isUsed && this.#waiters.size === 0;
+      if (!this.#isResting) this.#renew();
+    });
   }
 
   #renew(): void {
     if (this.#isAsking) return;
     this.#isAsking = true;
+    this.#isResting = false;
+    this.#isUsed = false;
     const askedMs = this.#options.clock.now();
     this.#options.ask((isGranted) => {
       this.#isAsking = false;
       if (this.#failure !== undefined) return;
-      if (isGranted) this.extend(askedMs);
+      if (isGranted) this.#extend(askedMs);
       else this.#renewLater();
     });
   }

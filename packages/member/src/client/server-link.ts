@@ -103,6 +103,10 @@ export class ServerLink {
     this.lease = new Lease({
       clock: ports.clock,
       leaseMs: options.timing.leaseMs,
+      ownLeaseMs:
+        options.brokenRules?.has("own-lease-is-short") === true
+          ? options.timing.leaseMs
+          : options.timing.ownLeaseMs,
       isEndless: options.brokenRules?.has("lease-ends") === true,
       ask: (answered) => this.#renew(answered),
     });
@@ -264,7 +268,7 @@ export class ServerLink {
     this.#locks().onNewServer(term);
     const askedMs = this.#hasJoined ? await this.#report(ask) : await this.#join(ask);
     this.#term = term;
-    this.lease.extend(askedMs);
+    this.lease.countedIn(term, askedMs);
     const woken = this.#waiters.filter(({ after }) => after < term);
     this.#waiters = this.#waiters.filter(({ after }) => after >= term);
     for (const { done } of woken) done.resolve();

@@ -45,6 +45,8 @@ export interface LockServerOptions {
   manifestVersion(): bigint;
   /** A member broke the protocol: close its connection, or evict it. Its locks stay until {@link LockServerDriver.remove}. */
   onBadPeer(rid: bigint, reason: string): void;
+  /** A member asked for a lock, and gets it only when all awaited members have reported or are gone. */
+  onAwaited?(): void;
   readonly log: Logger;
 }
 
@@ -108,6 +110,7 @@ class Driver implements LockServerDriver {
     const request = this.#lastRequest;
     this.#responds.set(request, respond);
     this.#post(this.#machine.handle({ type: "request", rid, request, range, mode: message.mode }));
+    if (message.mode !== "null" && this.#machine.isRecovering) this.#options.onAwaited?.();
   }
 
   handleReclaim(rid: bigint, body: Uint8Array): ReclaimOutcome {

@@ -14,6 +14,7 @@ import type { Committer } from "./committer.ts";
 import type { Compactor } from "./compactor.ts";
 import type { Evictions } from "./evictions.ts";
 import { Farewells } from "./farewells.ts";
+import { FormerServer } from "./former-server.ts";
 import type { Evidence } from "./fencing/owner-record.ts";
 import type { MemberRecord } from "./member-records.ts";
 import { RefusedError } from "./refusals.ts";
@@ -24,8 +25,10 @@ import { Roster } from "./roster.ts";
 export interface AttendanceOptions {
   /** The server's own member. */
   readonly own: bigint;
+  /** The member that served last. */
+  readonly former: bigint;
   readonly clock: Clock;
-  readonly timing: Pick<MemberTiming, "recoveryMs" | "memberTimeoutMs">;
+  readonly timing: Pick<MemberTiming, "recoveryMs" | "memberTimeoutMs" | "ownLeaseMs">;
   readonly committer: Committer;
   readonly requests: Requests;
   readonly locks: LockServerDriver;
@@ -50,13 +53,14 @@ export class Attendance {
   readonly roster: Roster;
   readonly #options: AttendanceOptions;
   readonly #farewells: Farewells;
+  readonly #formerServer: FormerServer;
   /** Reports of locks that are under way, by member. */
   readonly #reports: Map<bigint, Promise<unknown>> = new Map();
   readonly #ownMember: Deferred<void>;
 
   /** @param ownMember - Resolved when the server's own member is counted in. */
   constructor(options: AttendanceOptions, ownMember: Deferred<void>) {
-    const { own, clock, timing, committer, log } = options;
+    const { own, former, clock, timing, committer, log } = options;
     this.#options = options;
     this.#ownMember = ownMember;
     this.roster = new Roster({
@@ -75,17 +79,32 @@ export class Attendance {
       forget: (rid, request) => this.#forget(rid, request),
       log,
     });
+    this.#formerServer = new FormerServer({
+      clock,
+      ownLeaseMs: timing.ownLeaseMs,
+      isInTheWay: () => this.#isAloneInTheWay(former),
+      onInTheWay: () => {
+        log.info({ event: "server.not-waited-for", rid: former }, "somebody waits for the former server's locks");
+        this.#evict(former).catch(options.onFatal);
+      },
+    });
   }
 
   /** Expects the recorded members and gives back those of them whose eviction is to be finished. */
   open(members: ReadonlyMap<bigint, MemberRecord>): readonly bigint[] {
-    const { locks, timing, brokenRules } = this.#options;
+    const { former, locks, timing, brokenRules } = this.#options;
     const evicted = [...members].filter(([, record]) => record.isEvicted).map(([rid]) => rid);
     for (const rid of evicted) this.roster.bar(rid);
     // Those who are being evicted have locks that go on when that is done, and not before.
     locks.beginRecovery(brokenRules.has("locks-wait-for-recovery") ? [] : [...members.keys()]);
     for (const [rid, { isEvicted }] of members) if (!isEvicted) this.roster.expect(rid, timing.recoveryMs);
+    if (this.roster.isAwaited(former)) this.#formerServer.await();
     return evicted;
+  }
+
+  /** Somebody asked for a lock that nobody gets before all have reported. */
+  lockIsAwaited(): void {
+    this.#formerServer.lockIsAwaited();
   }
 
   /** Makes a member of who asks. */
@@ -159,6 +178,7 @@ export class Attendance {
   /** Nobody comes or goes any more. */
   close(error: unknown): void {
     this.roster.close();
+    this.#formerServer.close();
     this.#farewells.close(error);
   }
 
@@ -189,6 +209,7 @@ export class Attendance {
   #enter(rid: bigint): void {
     this.roster.enter(rid);
     if (rid === this.#options.own) this.#ownMember.resolve();
+    this.#formerServer.look();
     this.#options.compactor.lookForWork();
   }
 
@@ -204,7 +225,16 @@ export class Attendance {
   #leave(rid: bigint): void {
     this.roster.leave(rid);
     this.#options.locks.remove(rid);
+    this.#formerServer.look();
     this.#options.compactor.memberGone(rid);
+  }
+
+  /** Whoever is connected is about to report; who is barred is being evicted. */
+  #isAloneInTheWay(rid: bigint): boolean {
+    const { roster } = this;
+    if (!roster.isAwaited(rid) || roster.isConnected(rid) || roster.isBarred(rid)) return false;
+    const awaited = this.#options.locks.pendingRecovery();
+    return awaited.includes(rid) && awaited.every((other) => other === rid || roster.isBarred(other));
   }
 
   async #evict(rid: bigint): Promise<void> {

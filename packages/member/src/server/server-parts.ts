@@ -159,16 +159,18 @@ export class ServerParts {
       gate: () => leadership.check(),
       manifestVersion: () => this.committer.committed.manifestVersion,
       onBadPeer: (member, reason) => this.attendance.expel(member, reason),
+      onAwaited: () => this.attendance.lockIsAwaited(),
       log,
     });
   }
 
   #makeAttendance(): Attendance {
-    const { rid, clock, timing, sessions, formerQuiet, onFatal, log, brokenRules } = this.#options;
+    const { rid, leadership, clock, timing, sessions, formerQuiet, onFatal, log, brokenRules } = this.#options;
     const isHasty = brokenRules.has("eviction-waits-for-lease");
     return new Attendance(
       {
         own: rid,
+        former: leadership.adopted.writer,
         clock,
         timing: isHasty ? { ...timing, recoveryMs: HASTY_MS, memberTimeoutMs: HASTY_MS } : timing,
         brokenRules,

@@ -13,6 +13,7 @@ function fixture(): { clock: ManualClock; asked: Asked[]; lease: Lease } {
   const lease = new Lease({
     clock,
     leaseMs: 400,
+    ownLeaseMs: 100,
     ask: (answer) => asked.push({ atMs: clock.now(), answer }),
   });
   return { clock, asked, lease };
@@ -27,7 +28,7 @@ test("before a server counted the member in there is no lease", () => {
 
 test("a lease runs from when it was asked for, whatever happened to the answer on its way", async () => {
   const { clock, asked, lease } = fixture();
-  lease.extend(clock.now());
+  lease.countedIn(1n, clock.now());
   await clock.advance(100);
   expect(asked.map(({ atMs }) => atMs)).toEqual([100]);
 
@@ -42,7 +43,7 @@ test("a lease runs from when it was asked for, whatever happened to the answer o
 
 test("an answer that comes after its lease would be over extends nothing", async () => {
   const { clock, asked, lease } = fixture();
-  lease.extend(clock.now());
+  lease.countedIn(1n, clock.now());
   await clock.advance(600);
 
   asked[0]?.answer(true);
@@ -53,9 +54,9 @@ test("an answer that comes after its lease would be over extends nothing", async
 test("an older answer takes nothing from a newer one", async () => {
   const { clock, lease } = fixture();
   await clock.advance(200);
-  lease.extend(200);
+  lease.countedIn(1n, 200);
 
-  lease.extend(0);
+  lease.countedIn(1n, 0);
   await clock.advance(399);
 
   expect(lease.isValid).toBe(true);
@@ -63,7 +64,7 @@ test("an older answer takes nothing from a newer one", async () => {
 
 test("renewals are asked for four times in a lease, one at a time, and again after a refusal", async () => {
   const { clock, asked, lease } = fixture();
-  lease.extend(0);
+  lease.countedIn(1n, 0);
   await clock.advance(100);
   asked[0]?.answer(true);
   await clock.advance(100);
@@ -78,11 +79,11 @@ test("who waits for a lease gets it with the next one that is valid", async () =
   const { clock, lease } = fixture();
   const order: string[] = [];
   const waiting = lease.valid().then(() => order.push("valid"));
-  lease.extend(-400);
+  lease.countedIn(1n, -400);
   await clock.advance(0);
   order.push("not yet");
 
-  lease.extend(0);
+  lease.countedIn(1n, 0);
   await waiting;
   await lease.valid();
 
@@ -98,21 +99,21 @@ test("a wait for a lease that is given up leaves the others alone", async () => 
   await expect(given).rejects.toMatchObject({ code: "ERR_HOLDFAST_CANCELLED", cause: "enough" });
   await expect(lease.valid(abort.signal)).rejects.toMatchObject({ code: "ERR_HOLDFAST_CANCELLED" });
 
-  lease.extend(0);
+  lease.countedIn(1n, 0);
 
   await expect(kept).resolves.toBeUndefined();
 });
 
 test("when the membership ends there is no lease any more, whatever a server still answers", async () => {
   const { clock, asked, lease } = fixture();
-  lease.extend(0);
+  lease.countedIn(1n, 0);
   await clock.advance(100);
   const lost = new Error("evicted");
   lease.end(lost);
   expect(lease.isValid).toBe(false);
 
   asked[0]?.answer(true);
-  lease.extend(clock.now());
+  lease.countedIn(1n, clock.now());
 
   expect(lease.isValid).toBe(false);
   expect(clock.timersCount).toBe(0);
