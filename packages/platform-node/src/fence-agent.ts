@@ -5,7 +5,7 @@
  * Everything else is a no: another code, a signal, too long a time, a line that names somebody else, a file that
  * cannot be run.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import {
   deferred,
   type Fence,
@@ -13,12 +13,11 @@ import {
   type FenceAnswer,
   type FenceTarget,
 } from "@holdfast/environment";
+import { AgentOutput } from "./agent-output.ts";
+import { reasonOf } from "./failures.ts";
 
 /** An agent that takes longer is killed with all it started, and asked again later. */
 const AGENT_LIMIT_MS = 30_000;
-
-/** What is kept of an agent's output, for people. */
-const OUTPUT_LENGTH_MAX = 2048;
 
 /**
  * The agent at `path`, run once for each request, with `HOLDFAST_FENCE_RID` (16 hexadecimal digits),
@@ -33,20 +32,17 @@ function start(path: string, target: FenceTarget, limitMs: number): Fence {
   const { rid } = target;
   const answer = deferred<FenceAnswer>();
   const refuse = (detail: string): void => answer.resolve({ rid, isConfirmed: false, detail });
-  // A group of its own, so that what it started ends with it.
-  const child = spawn(path, [], { env: environmentOf(target), stdio: "pipe", detached: true });
-  if (child.pid === undefined) {
+  const cannotRun = (cause: unknown): void => refuse(`it cannot be run: ${reasonOf(cause)}`);
+  const child = tryToSpawn(path, target, cannotRun);
+  if (child?.pid === undefined) {
     // Without file descriptors to spare it has not even streams.
-    child.on("error", (error) => refuse(`it cannot be run: ${error.message}`));
+    child?.on("error", cannotRun);
     return { answer: answer.promise, cancel: () => refuse("it cannot be run") };
   }
-  let output = "";
-  const keep = (chunk: Buffer): void => {
-    output = (output + chunk.toString("utf8")).slice(0, OUTPUT_LENGTH_MAX);
-  };
+  const output = new AgentOutput();
   child.stdin.on("error", () => {}).end();
-  child.stdout.on("data", keep);
-  child.stderr.on("data", keep);
+  output.listen(child.stdout);
+  output.listen(child.stderr);
   let isOver = false;
   const end = (detail: string): void => {
     if (isOver) return;
@@ -60,17 +56,26 @@ function start(path: string, target: FenceTarget, limitMs: number): Fence {
   child.on("close", (code, killedBy) => {
     isOver = true;
     clearTimeout(timer);
-    if (code === 0) answer.resolve(answerOf(rid, output));
-    else refuse(`it ended with ${killedBy ?? `code ${code}`}: ${output.trim()}`);
+    const detail = output.text;
+    if (code === 0) answer.resolve({ rid: output.namedBeside(rid), isConfirmed: true, detail });
+    else refuse(`it ended with ${killedBy ?? `code ${code}`}: ${detail}`);
   });
   return { answer: answer.promise, cancel: () => end("the server stopped before it answered") };
 }
 
-/** An agent that says whom it fenced is taken at its word. */
-function answerOf(asked: bigint, output: string): FenceAnswer {
-  const named = /^fenced ([0-9a-f]{1,16})\s*$/m.exec(output)?.[1];
-  const rid = named === undefined ? asked : BigInt(`0x${named}`);
-  return { rid, isConfirmed: true, detail: output.trim() };
+/** Some errors are told by an event, some are thrown: ENOTDIR, and ETXTBSY while the file is being replaced. */
+function tryToSpawn(
+  path: string,
+  target: FenceTarget,
+  failed: (cause: unknown) => void,
+): ChildProcessWithoutNullStreams | undefined {
+  try {
+    // A group of its own, so that what it started ends with it.
+    return spawn(path, [], { env: environmentOf(target), stdio: "pipe", detached: true });
+  } catch (cause) {
+    failed(cause);
+    return undefined;
+  }
 }
 
 function environmentOf({ rid, address, process: { hostName, pid }, reason }: FenceTarget): NodeJS.ProcessEnv {

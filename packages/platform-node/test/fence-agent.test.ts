@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -65,6 +65,30 @@ test("an agent that cannot be run confirms nothing", async () => {
   expect(answer).toMatchObject({ isConfirmed: false, detail: expect.stringContaining("cannot be run") });
 });
 
+test.each([
+  ["a path through a file", (path: string) => join(path, "below")],
+  ["a name longer than any file's", (path: string) => `${path}${"x".repeat(300)}`],
+  ["no text that can name a file", (path: string) => `${path}\0`],
+])("an agent whose path is %s confirms nothing", async (_, pathOf) => {
+  const { answer, cancel } = executableFenceAgent(pathOf(await agent("exit 0"))).fence(TARGET);
+
+  expect(await answer).toMatchObject({
+    isConfirmed: false,
+    detail: expect.stringContaining("cannot be run"),
+  });
+  cancel();
+});
+
+test("an agent whose file is open for writing confirms nothing", async () => {
+  const path = await agent("exit 0");
+  const file = await open(path, "r+");
+  try {
+    expect(await executableFenceAgent(path).fence(TARGET).answer).toMatchObject({ isConfirmed: false });
+  } finally {
+    await file.close();
+  }
+});
+
 test("an agent that hangs is killed with all it started", async () => {
   const pids = join(folder, "pids");
   const path = await agent(`sleep 100 & echo $! > ${pids}; wait`);
@@ -82,6 +106,19 @@ test("an agent says whom it fenced, if it says so", async () => {
 
   expect(await executableFenceAgent(right).fence(TARGET).answer).toMatchObject({ rid: 0xabcn });
   expect(await executableFenceAgent(wrong).fence(TARGET).answer).toMatchObject({ rid: 0xffn });
+});
+
+test.each([
+  ["behind much else that it says", "head -c 100000 /dev/zero | tr '\\0' x; echo; echo fenced ff"],
+  ["in capital letters", "echo FENCED 00000000000000FF"],
+  ["with a prefix", "echo fenced 0xff"],
+  ["beside the right one", 'echo "fenced $HOLDFAST_FENCE_RID"; echo fenced ff'],
+  ["without an end of the line", "printf 'fenced ff'"],
+  ["while it says something else to the other stream", "printf 'warning: ' >&2; sleep 0.1; echo fenced ff"],
+])("an agent that names somebody else %s has not fenced who was asked about", async (_, script) => {
+  const answer = await executableFenceAgent(await agent(script)).fence(TARGET).answer;
+
+  expect(answer).toMatchObject({ rid: 0xffn });
 });
 
 test("an agent is not waited for once the server has stopped", async () => {
