@@ -10,7 +10,7 @@
  * The session moves from an older connection to a newer one in one step (N2, N6), with everything owed, because
  * answers are given to the session and not to a connection (N1).
  */
-import { type Cancel, type Cryptography, invariant } from "@holdfast/environment";
+import { type BrokenRules, type Cancel, type Cryptography, invariant } from "@holdfast/environment";
 import type { Frame } from "@holdfast/wire-format";
 import { REFUSAL } from "./codes.ts";
 import {
@@ -46,6 +46,8 @@ export interface ServerMachineConfig {
   readonly greetingConnectionsMax?: number;
   readonly greetingPerAddressMax?: number;
   readonly limits?: Partial<SessionLimits>;
+  /** Rules to break in a test run: "session-dedupe". */
+  readonly brokenRules?: BrokenRules;
 }
 
 /** A proven greeting, as far as it concerns the layer above. */
@@ -264,7 +266,7 @@ export class ServerMachine {
     const greeting = decodeGreetingPart(Greeting, frame.body);
     const refusal = this.#judge(connection, greeting, frame.body);
     const known = this.#peers.get(greeting.rid);
-    const { identity, term, cryptography } = this.#config;
+    const { identity, term, cryptography, brokenRules } = this.#config;
     const nonces = { client: greeting.nonce, server: connection.nonce };
     if (refusal !== 0) {
       this.#events.refused(greeting.rid, refusal);
@@ -274,6 +276,7 @@ export class ServerMachine {
     this.#greeting.delete(connection);
     const peer = known ?? this.#newPeer(greeting.rid);
     const isResumed = known !== undefined && greeting.term === term;
+    if (isResumed && brokenRules?.has("session-dedupe") === true) peer.session.forgetUnacknowledged();
     peer.session.connected(isResumed ? greeting.recvSeq : 0);
     peer.attempt = greeting.attempt;
     const welcome = {

@@ -115,7 +115,8 @@ export class Session {
    */
   call(command: number, body: Uint8Array, done: Done, isBound = false): Cancel | undefined {
     checkRequest(command, body);
-    if (this.#isClosed || !this.#hasRoom(body.length)) return undefined;
+    // What waits for a server's acquaintance keeps its room meanwhile: an introduction needs none, or it would never end.
+    if (this.#isClosed || (!isBound && !this.#hasRoom(body.length))) return undefined;
     const request = this.#pending.add(command, done, isBound);
     const { id } = request;
     request.bodyBytes = body.length;
@@ -161,6 +162,11 @@ export class Session {
     this.#outbox.acknowledge(peerReceivedSeq);
     this.#outbox.rewind();
     this.#acknowledged();
+  }
+
+  /** Breaks the first rule on purpose: what the peer was not told to be received comes once more. */
+  forgetUnacknowledged(): void {
+    this.#receivedSeq = this.#acknowledgingSeq;
   }
 
   /**

@@ -57,6 +57,25 @@ test("a peer with more unanswered requests than allowed is cut off", () => {
   expect(server.bodies).toEqual(["a", "b"]);
 });
 
+test("a member whose window is full when its server dies is introduced to the next one all the same", () => {
+  const client = new Client(5n, { limits: { requestsInFlightMax: 2, requestBytesMax: 10 } });
+  const [old, next] = [new Server(1n), new Server(2n)];
+  old.isEcho = false;
+  const link = new Link(client, old).pump();
+  for (const body of ["first", "other"]) client.ask(body);
+  link.pump();
+  link.cut();
+  client.isIntroducing = false;
+  const second = new Link(client, next).pump();
+
+  const introduction = client.machine.call(3, bytesOf("this is me"), () => client.machine.introduced(2n), true);
+
+  expect(introduction).toBeDefined();
+  expect(client.ask("third")).toBeUndefined();
+  second.pump();
+  expect(next.bodies).toEqual(["this is me", "first", "other"]);
+});
+
 /** Large enough for a chunk of its own, so that it is let go as soon as it is acknowledged. */
 const LARGE_BYTES = 100_000;
 

@@ -10,6 +10,7 @@
  *
  * A device that shows less than it has shown before ends the membership: what was acknowledged is gone from it.
  */
+import type { BrokenRules } from "@holdfast/environment";
 import type { CommitRecord, TermStatus } from "@holdfast/quorum";
 import { evictGenerationOf } from "../volume/volume-state.ts";
 import { DeviceRolledBackError, type NewestSeen } from "./newest-seen.ts";
@@ -22,6 +23,7 @@ export interface CommitCheckOptions {
   readonly newestSeen: NewestSeen;
   /** Reads the term's slots and newest record, now. */
   readonly readTermStatus: (term: bigint) => Promise<TermStatus>;
+  readonly brokenRules: BrokenRules;
 }
 
 /**
@@ -37,7 +39,7 @@ export async function checkCommitted(options: CommitCheckOptions): Promise<void>
     const { isSuperseded, record } = await options.readTermStatus(term);
     if (link.failure !== undefined) throw link.failure;
     if (record !== undefined) takeSeen(options, record);
-    if (isSuperseded) {
+    if (isSuperseded && !options.brokenRules.has("superseded-term-waits")) {
       await link.termAfter(term);
       continue;
     }

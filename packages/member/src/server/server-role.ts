@@ -100,6 +100,7 @@ export class ServerRole {
    */
   static async start(options: ServerRoleOptions, leadership: Leadership): Promise<ServerRole> {
     const { superBlock, listenAddress, timing, clock, random, transport, cryptography, log } = options;
+    const { brokenRules } = options;
     let role: ServerRole | undefined;
     const waiting: (() => void)[] = [];
     const whenBuilt = (action: (built: ServerRole) => void): void => {
@@ -112,6 +113,7 @@ export class ServerRole {
         listenAddress,
         term: leadership.term,
         timing: timing.session,
+        brokenRules,
         admit: ({ rid }) => (role === undefined ? 0 : role.#admit(rid)),
         handle: (rid, command, body, respond) => {
           const kept = role === undefined ? body.slice() : body;

@@ -1,3 +1,4 @@
+import { NO_BROKEN_RULES } from "@holdfast/environment";
 import { readTermStatus } from "@holdfast/quorum";
 import { expect, test } from "vitest";
 import { type CommitCheckOptions, checkCommitted } from "../../src/client/commit-check.ts";
@@ -45,6 +46,7 @@ async function fixture(): Promise<{
   const newestSeen = new NewestSeen();
   const check = (): Promise<void> =>
     checkCommitted({
+      brokenRules: NO_BROKEN_RULES,
       link,
       newestSeen,
       readTermStatus: (term) => readTermStatus(world.region, { device, clock }, term),

@@ -1,4 +1,4 @@
-import type { Cancel } from "@holdfast/environment";
+import type { BrokenRules, Cancel } from "@holdfast/environment";
 import type { CutReason } from "../errors.ts";
 import type { IdentityOptions } from "../greeting.ts";
 import type { SessionLimits } from "../limits.ts";
@@ -22,6 +22,8 @@ export interface ServerSessionsOptions {
   readonly timing?: SessionTiming;
   /** `DEFAULT_SESSION_LIMITS` where not given. */
   readonly limits?: Partial<SessionLimits>;
+  /** Rules to break in a test run: "session-dedupe". */
+  readonly brokenRules?: BrokenRules;
   /** Last word about a greeting: 0 or a refusal code; without it, who knows the key is let in. */
   admit?(greeting: PeerGreeting): number;
   /** Takes requests of members; without it they fail with `CALL_UNKNOWN`. */

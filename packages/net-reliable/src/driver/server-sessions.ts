@@ -70,7 +70,7 @@ class ServerDriver implements ServerSessions {
   };
 
   constructor(options: ServerSessionsOptions, ports: SessionPorts) {
-    const { handle = refuseUnknown, limits, timing = DEFAULT_SESSION_TIMING } = options;
+    const { handle = refuseUnknown, limits, timing = DEFAULT_SESSION_TIMING, brokenRules } = options;
     const term = options.term ?? BigInt(Math.max(1, Math.floor(ports.clock.wallMs())));
     this.term = term;
     this.#options = options;
@@ -87,6 +87,7 @@ class ServerDriver implements ServerSessions {
         timing,
         cryptography: ports.cryptography,
         ...(limits === undefined ? {} : { limits }),
+        ...(brokenRules === undefined ? {} : { brokenRules }),
       },
       {
         admit: (greeting) => options.admit?.(greeting) ?? 0,
