@@ -62,7 +62,8 @@ export class MemberWatch {
 
   /** Looks after a process from now on. */
   watch(process: SimulatedProcess): void {
-    const { world, counters } = this.#options;
+    const { world, counters, traffic } = this.#options;
+    traffic.watch(process.name);
     let pausedAt: { readonly ms: number; readonly wonCount: number } | undefined;
     process.onState((state) => {
       pausedAt = state === "paused" ? { ms: world.nowMs, wonCount: this.#wonCount } : undefined;

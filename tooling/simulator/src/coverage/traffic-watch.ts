@@ -34,11 +34,18 @@ export class TrafficWatch {
   readonly #counters: Counters;
   readonly #routes: Map<string, Route> = new Map();
   readonly #wires: WeakMap<SimulatedStream, Wire> = new WeakMap();
+  /** Processes that are members. */
+  readonly #members: Set<string> = new Set();
   readonly #served: Terms = new Map();
   readonly #greeted: Terms = new Map();
 
   constructor(counters: Counters) {
     this.#counters = counters;
+  }
+
+  /** A process is a member: other processes have sessions of another kind. */
+  watch(process: string): void {
+    this.#members.add(process);
   }
 
   /** A process serves in a term. */
@@ -53,6 +60,7 @@ export class TrafficWatch {
 
   /** One end of a stream was given bytes. */
   readonly sent = (stream: SimulatedStream, bytes: Uint8Array): void => {
+    if (!this.#members.has(stream.processName)) return;
     const wire = this.#wireOf(stream);
     try {
       wire.parser.push(bytes, (frame) => {

@@ -66,6 +66,18 @@ export interface NetworkConfig {
   readonly chunkingProbability: number;
 }
 
+/** Sessions beside those of the members, with windows that are full all the time. */
+export interface SessionsConfig {
+  /** 0: there are none. */
+  readonly callerCount: number;
+  /** Questions of one caller without an answer, at most. */
+  readonly requestsInFlightMax: number;
+  /** Bytes of them, at most. */
+  readonly requestBytesMax: number;
+  /** Mean time between two things that disturb a session. */
+  readonly gapMs: number;
+}
+
 /** The shape of one run. */
 export interface RunConfig {
   readonly hostCount: number;
@@ -75,6 +87,7 @@ export interface RunConfig {
   readonly load: LoadConfig;
   readonly device: DeviceConfig;
   readonly network: NetworkConfig;
+  readonly sessions: SessionsConfig;
   /** Clocks run so much faster or slower than the world, at most. */
   readonly driftPpmMax: number;
   readonly damage: DamageScope;
@@ -114,6 +127,7 @@ export function drawConfig(random: RandomStream, wishes: ConfigWishes): RunConfi
       delayMaxMs: network.chance(RARE) ? network.range(2, 20) : 1,
       chunkingProbability: network.chance(RARE) ? 0.5 : 0.1,
     },
+    sessions: drawSessions(random.fork("sessions")),
     driftPpmMax: drift.chance(RARE) ? 1000 : 200,
     damage: drawDamage(random.fork("damage")),
     chaosMs: wishes.chaosMs ?? Math.round(random.fork("chaos").range(CHAOS_MIN_MS, CHAOS_MAX_MS)),
@@ -162,6 +176,15 @@ function drawDevice(random: RandomStream): DeviceConfig {
     latencyMaxMs: latency.chance(RARE) ? latency.range(2, 15) : 0.4,
     isCacheVolatile: !random.fork("cache").chance(RARE),
     isTornAtBytes: random.fork("tearing").chance(0.5),
+  };
+}
+
+function drawSessions(random: RandomStream): SessionsConfig {
+  return {
+    callerCount: random.chance(RARE) ? random.between(1, 2) : 0,
+    requestsInFlightMax: random.fork("count").between(2, 8),
+    requestBytesMax: random.fork("bytes").between(1000, 5000),
+    gapMs: random.fork("density").between(100, 600),
   };
 }
 

@@ -118,6 +118,12 @@ class Shrinker {
 const CHANGES: readonly ((config: RunConfig) => RunConfig | undefined)[] = [
   ({ load, ...rest }) =>
     load.visitorCount === 0 ? undefined : { ...rest, load: { ...load, visitorCount: 0 } },
+  (config) => {
+    const { sessions } = config;
+    return sessions.callerCount === 0
+      ? undefined
+      : { ...config, sessions: { ...sessions, callerCount: sessions.callerCount - 1 } };
+  },
   (config) => fewer(config, "clientCount"),
   (config) => fewer(config, "groupCount"),
   (config) => fewer(config, "keyCount"),

@@ -34,6 +34,14 @@ export const BREAKABLE_RULES: readonly BreakableRule[] = [
     omission: "a release does not look which of a dead server's nodes trees reach still",
   },
   { name: "journal-check", omission: "a member acknowledges without looking whether it was evicted" },
+  {
+    name: "superseded-term-waits",
+    omission: "a member acknowledges although a later term was announced than the one that counts it in",
+  },
+  {
+    name: "session-dedupe",
+    omission: "after a reconnect a server takes requests again that it did not acknowledge",
+  },
   { name: "invalidate-before-commit", omission: "a lock is given back before its dirty items are recorded" },
   { name: "claim-read-back", omission: "a candidate does not look whether its claim of a term still stands" },
   {

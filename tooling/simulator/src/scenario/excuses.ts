@@ -26,6 +26,7 @@ export function isExcused({ type }: Violation, atlas: FaultAtlas): boolean {
     case "landing":
     case "inspection":
       return atlas.isRolledBack;
+    case "session":
     case "history-undecided":
     case "failure":
     case "damaged-value":

@@ -19,6 +19,7 @@ import { portsOf, type LogLine } from "../world/ports.ts";
 import type { TraceLine } from "../world/trace.ts";
 import { SimulatedWorld } from "../world/world.ts";
 import type { Cluster } from "./cluster.ts";
+import { SessionLoad } from "../sessions/session-load.ts";
 import { Counters } from "./counters.ts";
 import { describeError, Fleet } from "./fleet.ts";
 import { KeySpace } from "./key-space.ts";
@@ -96,6 +97,7 @@ class Scenario {
   readonly #workload: Workload;
   readonly #nemesis: Nemesis;
   readonly #recorder: Recorder;
+  readonly #sessions: SessionLoad;
   readonly #counters = new Counters();
   readonly #violations: Violation[] = [];
 
@@ -156,6 +158,16 @@ class Scenario {
       onViolation,
     });
     this.#nemesis = new Nemesis({ ...base, fleet });
+    const { sessions } = config;
+    this.#sessions = new SessionLoad({
+      world,
+      network,
+      disk,
+      counters,
+      brokenRules,
+      onViolation,
+      config: sessions,
+    });
     this.#world = world;
     this.#network = network;
     this.#disk = disk;
@@ -199,6 +211,7 @@ class Scenario {
   async #chaos(): Promise<void> {
     this.#nemesis.start(this.#plan.faults);
     this.#workload.start();
+    this.#sessions.start();
     await this.#runUntil(this.#plan.config.chaosMs, () => this.#isWrong());
   }
 
@@ -207,15 +220,18 @@ class Scenario {
     this.#world.note("", "healed");
     this.#workload.stop();
     this.#nemesis.heal();
+    this.#sessions.stop();
     const isEnded = await this.#runUntil(
       this.#livenessMs(),
-      () => this.#workload.runningCount === 0 && this.#fleet.up().length === hosts.length,
+      () =>
+        this.#workload.runningCount + this.#sessions.runningCount === 0 &&
+        this.#fleet.up().length === hosts.length,
     );
     if (!isEnded) {
       const upCount = this.#fleet.up().length;
       const message =
         `${this.#livenessMs()} ms after the last fault ${this.#recorder.openCount} calls are open ` +
-        `(${this.#fleet.openCalls()}), ` +
+        `(${this.#fleet.openCalls()}), ${this.#sessions.runningCount} callers wait, ` +
         `${upCount} of ${hosts.length} members are up`;
       this.#found({ type: "no-progress", message });
       return false;

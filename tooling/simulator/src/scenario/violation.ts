@@ -14,6 +14,8 @@ export type ViolationType =
   | "not-atomic"
   /** A value came back that nobody can have written. */
   | "damaged-value"
+  /** A session did a request twice or out of order, lost one, or gave the answer of another one. */
+  | "session"
   /** After everything was healed, something did not finish. */
   | "no-progress"
   /** After everything was healed, there was not exactly one server. */
