@@ -84,7 +84,10 @@ export class Attendance {
       ownLeaseMs: timing.ownLeaseMs,
       isInTheWay: () => this.#isAloneInTheWay(former),
       onInTheWay: () => {
-        log.info({ event: "server.not-waited-for", rid: former }, "somebody waits for the former server's locks");
+        log.info(
+          { event: "server.not-waited-for", rid: former },
+          "somebody waits for the former server's locks",
+        );
         this.#evict(former).catch(options.onFatal);
       },
     });

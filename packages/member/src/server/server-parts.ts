@@ -165,7 +165,8 @@ export class ServerParts {
   }
 
   #makeAttendance(): Attendance {
-    const { rid, leadership, clock, timing, sessions, formerQuiet, onFatal, log, brokenRules } = this.#options;
+    const { rid, leadership, clock, timing, sessions, formerQuiet, onFatal, log, brokenRules } =
+      this.#options;
     const isHasty = brokenRules.has("eviction-waits-for-lease");
     return new Attendance(
       {

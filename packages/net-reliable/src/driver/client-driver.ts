@@ -37,6 +37,7 @@ export class ClientDriver implements ClientSession {
   #isClosed = false;
   #cancelTimer: Cancel = () => {};
   #giveUpDialling: Cancel = () => {};
+  #cancelLook: Cancel = () => {};
   #greetedCount = 0;
   #refusedCount = 0;
   readonly #cut: CutCounts = cutCounts();
@@ -98,6 +99,7 @@ export class ClientDriver implements ClientSession {
   start(): void {
     this.#attempt += 1;
     const attempt = this.#attempt;
+    this.#cancelLook();
     this.#findServer().then(
       (address) => {
         if (attempt !== this.#attempt) return;
@@ -131,6 +133,7 @@ export class ClientDriver implements ClientSession {
     this.#flush();
     this.#attempt += 1;
     this.#cancelTimer();
+    this.#cancelLook();
     this.#giveUpDialling();
     this.#machine.end();
     this.#stream?.close();
@@ -182,6 +185,7 @@ export class ClientDriver implements ClientSession {
       if (this.#stream === undefined) this.#startLater();
       else this.#hangUp(this.#stream);
     });
+    this.#lookAgain(address, attempt, this.#timing.heartbeatMs / 2);
     transport.dial(address, giveUp.signal).then(
       (stream) => {
         if (attempt === this.#attempt) this.#begin(stream);
@@ -193,6 +197,36 @@ export class ClientDriver implements ClientSession {
         this.#startLater();
       },
     );
+  }
+
+  /** A server that stands still greets nobody, and meanwhile another one may have taken its place. */
+  #lookAgain(address: string, attempt: number, afterMs: number): void {
+    const { clock, log } = this.#ports;
+    this.#cancelLook();
+    this.#cancelLook = clock.at(clock.now() + afterMs, () => {
+      if (attempt !== this.#attempt) return;
+      this.#findServer().then(
+        (found) => {
+          if (attempt !== this.#attempt || this.isConnected) return;
+          if (found === undefined || found === address) this.#lookAgain(address, attempt, 2 * afterMs);
+          else this.#turnTo(found);
+        },
+        // Who does not greet in time is looked for anew, and then the reason is told.
+        (error: unknown) =>
+          log.debug({ event: "session.find-failed", err: error }, "cannot look for the server"),
+      );
+    });
+  }
+
+  #turnTo(address: string): void {
+    this.#attempt += 1;
+    this.#giveUpDialling();
+    this.#cancelTimer();
+    const stream = this.#stream;
+    this.#stream = undefined;
+    this.#machine.end();
+    stream?.destroy();
+    this.#dial(address, this.#attempt);
   }
 
   #begin(stream: ByteStream): void {
@@ -236,6 +270,7 @@ export class ClientDriver implements ClientSession {
     this.#greetedCount += 1;
     this.#backoff.accepted();
     this.#cancelTimer();
+    this.#cancelLook();
     this.#armTick();
     this.#ports.log.info({ event: "session.greeted", term, isNew }, "server accepted us");
     if (!needsIntroduction) return;

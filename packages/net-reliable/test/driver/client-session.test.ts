@@ -1,7 +1,7 @@
 import { deferred } from "@holdfast/environment";
 import { expect, test } from "vitest";
 import { CALL_ABORTED, REFUSAL } from "../../src/index.ts";
-import { World, bytesOf, identity, text } from "./rig.ts";
+import { World, bytesOf, identity, text, timing } from "./rig.ts";
 
 test("a member finds the server, meets it, and its calls are answered", async () => {
   const world = new World();
@@ -161,6 +161,23 @@ test("a server that accepts and never greets is left", async () => {
 
   expect(client.log).toEqual(["met 1"]);
   expect(client.session.stats().greetingTimedOutCount).toBe(1);
+});
+
+test("a member that dials a server that stands still turns to the next one as soon as there is one", async () => {
+  const world = new World();
+  const listener = await world.network.listen("memory:stopped", () => {});
+  world.serverAddress = listener.address;
+  const client = world.client();
+  await world.clock.advance(10);
+  const server = await world.server(2n);
+
+  await world.clock.advance(timing.heartbeatMs / 2);
+
+  expect(client.log).toEqual(["met 2"]);
+  client.session.close();
+  await server.sessions.close();
+  await world.clock.advance(10);
+  expect(world.clock.timersCount).toBe(0);
 });
 
 test("garbage from a server cuts it off and is counted", async () => {
