@@ -22,6 +22,7 @@ import {
   writeBatchHeader,
 } from "@holdfast/wire-format";
 import { FindingError, type FuzzTarget, type Verdict, verdictOf } from "../target.ts";
+import { chunksOf, concatenated, garbage } from "./pieces.ts";
 
 const IDENTITY: SessionIdentity = { fsid: 7n, formatHash: 9n, key: new Uint8Array(32).fill(1) };
 const CRYPTOGRAPHY: Cryptography = {
@@ -291,31 +292,7 @@ function checkPrefix(seen: readonly string[], said: readonly string[]): void {
     throw new FindingError("something took effect that nobody said");
 }
 
-/** The input in up to four pieces, as a network delivers it. */
-function chunksOf(input: Uint8Array, entropy: number): readonly Uint8Array[] {
-  const cuts = [entropy & 0xff, (entropy >>> 8) & 0xff, (entropy >>> 16) & 0xff]
-    .slice(0, entropy >>> 30)
-    .map((cut) => Math.floor((cut * input.length) / 256))
-    .toSorted((a, b) => a - b);
-  const edges = [0, ...cuts, input.length];
-  return edges.slice(1).map((end, index) => input.subarray(edges[index], end));
-}
-
 /** Bytes as text, whatever they are. */
 function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
-}
-
-function garbage(): Uint8Array {
-  return Uint8Array.from({ length: 300 }, (_, index) => Math.imul(index + 1, 0x9e37_79b1) >>> 24);
-}
-
-function concatenated(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }
