@@ -19,12 +19,16 @@ export const SHORTAGE_PATIENCE = 4;
 /** Failures after which `flush` and `close` give up: from 1.5 to 5 seconds of pauses. */
 export const FLUSH_FAILURES_MAX = 6;
 
+/** What free space mends, whoever has it now. */
+const SHORTAGES: ReadonlySet<string> = new Set([
+  "ERR_HOLDFAST_NO_SPACE",
+  "ERR_HOLDFAST_SPACE_QUARANTINED",
+  "ERR_HOLDFAST_SPACE_FRAGMENTED",
+]);
+
 /** True for the errors that free space mends. */
 export function isShortOfSpace(error: unknown): boolean {
-  return (
-    error instanceof HoldfastError &&
-    (error.code === "ERR_HOLDFAST_NO_SPACE" || error.code === "ERR_HOLDFAST_SPACE_FRAGMENTED")
-  );
+  return error instanceof HoldfastError && SHORTAGES.has(error.code);
 }
 
 interface Wait {

@@ -122,6 +122,23 @@ test("a refused write lets those behind it pass that fit", async () => {
   expect(deletion).toMatchObject({ status: "fulfilled" });
 });
 
+test("where the quarantine holds the space, writes are refused as on a full volume, and the store goes on", async () => {
+  const server = new Server();
+  const { store } = openMember(server, 11n, { halfBlocks: 64 });
+  server.fullCode = "ERR_HOLDFAST_SPACE_QUARANTINED";
+  server.isFull = true;
+  const written = await fill(store, "a");
+  await expect(store.transact([put("b", BLOCK)])).rejects.toMatchObject({
+    code: "ERR_HOLDFAST_SPACE_QUARANTINED",
+  });
+  server.isFull = false;
+
+  await store.flush();
+  await store.transact([put("c", "1")]);
+
+  expect(await names(store)).toEqual([...written, "c"].toSorted());
+});
+
 test("an invalidation on a full volume waits, and ends once its items are recorded", async () => {
   const server = new Server();
   const [one, two] = [openMember(server, 11n), openMember(server, 12n)];
@@ -194,7 +211,7 @@ test("a server without space for its own records is asked again, with the same s
   let refusalCount = 0;
   member.beforeRecord = async () => {
     refusalCount += 1;
-    if (refusalCount < 3) throw new FullForTest();
+    if (refusalCount < 3) throw new FullForTest("ERR_HOLDFAST_NO_SPACE");
   };
   const freeBefore = server.freeBlocks;
 

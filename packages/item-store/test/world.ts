@@ -63,6 +63,7 @@ export class Server {
   readonly locks: Locks = new Locks();
   /** True: nobody gets a block. */
   isFull = false;
+  fullCode: FullCode = "ERR_HOLDFAST_NO_SPACE";
   /** No run of blocks that is given out is longer. */
   runBlocksMax = Infinity;
   /** How often blocks were asked for. */
@@ -83,9 +84,9 @@ export class Server {
 
   take(blocks: number, isPledged = false): StoreExtent {
     this.takeCount += 1;
-    if (this.isFull && !isPledged) throw new FullForTest();
+    if (this.isFull && !isPledged) throw new FullForTest(this.fullCode);
     const found = this.#free.find(({ lengthBlocks }) => lengthBlocks >= blocks) ?? this.#free[0];
-    if (found === undefined) throw new FullForTest();
+    if (found === undefined) throw new FullForTest(this.fullCode);
     this.#free = this.#free.filter((extent) => extent !== found);
     const lengthBlocks = Math.min(blocks, found.lengthBlocks, this.runBlocksMax);
     if (lengthBlocks < found.lengthBlocks)
@@ -195,11 +196,14 @@ export interface Member {
 }
 
 /** What a server says that has no blocks left. */
-export class FullForTest extends HoldfastError<"ERR_HOLDFAST_NO_SPACE", Record<string, never>> {
-  constructor() {
-    super("ERR_HOLDFAST_NO_SPACE", "retry", "the test's device is full", {});
+export class FullForTest extends HoldfastError<FullCode, Record<string, never>> {
+  constructor(code: FullCode) {
+    super(code, "retry", "the test's device is full", {});
   }
 }
+
+/** Why it has none. */
+export type FullCode = "ERR_HOLDFAST_NO_SPACE" | "ERR_HOLDFAST_SPACE_QUARANTINED";
 
 export class EvictedForTest extends Error {}
 
@@ -238,7 +242,7 @@ export function openMember(
         return member.pledgedBlocks;
       },
       async ensure(blocks) {
-        if (server.isFull) throw new FullForTest();
+        if (server.isFull) throw new FullForTest(server.fullCode);
         member.pledgedBlocks = Math.max(member.pledgedBlocks, blocks);
       },
       async take(blocks) {
