@@ -3,10 +3,11 @@
  *
  * Blocks that were granted for a job become segments only when the server takes the result. Otherwise they are this
  * member's, and it gives them back, whatever the reason: the job failed, the result was refused, the server that
- * planned it is gone. If a write failed it may still land, and the server is told so; that member does no more jobs.
+ * planned it is gone. If a write failed it may still land, whatever error ended the job, and the server is told so; that
+ * member does no more jobs.
  */
 import { CompactionJob, CompactionResult, runCompaction } from "@holdfast/compaction";
-import { type BlockDevice, type Clock, DeviceError, type Logger } from "@holdfast/environment";
+import type { BlockDevice, Clock, Logger } from "@holdfast/environment";
 import type { Respond } from "@holdfast/net-reliable";
 import {
   Command,
@@ -18,6 +19,7 @@ import {
 } from "../protocol.ts";
 import { OperationRefusedError } from "../errors.ts";
 import type { ServerLink } from "./server-link.ts";
+import { WriteWatch } from "./write-watch.ts";
 
 /** Jobs that run at a time: those of one server, and of servers before it that are not done yet. */
 export const JOBS_MAX = 8;
@@ -73,12 +75,13 @@ export class CompactionWorker {
   /** The encoded result; empty when the job could not be done. */
   async #merge(job: CompactionJob): Promise<{ readonly result: Uint8Array; readonly mayBeWritten: boolean }> {
     const { device, fsid, rid, clock, link, log } = this.#options;
+    const writes = new WriteWatch(device, { startBytes: 0n, endBytes: device.sizeBytes });
     try {
-      const result = await runCompaction(job, { device, fsid, rid, term: link.term, clock });
+      const result = await runCompaction(job, { device: writes.device, fsid, rid, term: link.term, clock });
       return { result: CompactionResult.encode(result), mayBeWritten: false };
     } catch (error) {
       log.warn({ event: "compaction.failed", job: job.id, err: error }, "a compaction failed");
-      const mayBeWritten = error instanceof DeviceError && error.code !== "ERR_HOLDFAST_DEVICE_READ";
+      const mayBeWritten = writes.hasFailed;
       // Each job would cost its blocks until this member is confirmed dead.
       if (mayBeWritten) this.#isStopping = true;
       return { result: EMPTY_BODY, mayBeWritten };

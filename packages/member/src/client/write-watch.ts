@@ -33,17 +33,18 @@ export class WriteWatch {
         const isWatched = offsetBytes >= watched.startBytes && offsetBytes < watched.endBytes;
         return isWatched ? this.#follow(write) : write;
       },
-      flush: () => device.flush(),
+      // It fails for writes that were thought to be done.
+      flush: () => this.#follow(device.flush()),
       close: () => device.close(),
     };
   }
 
-  /** True once a write failed. */
+  /** True once a write failed, or a flush. */
   get hasFailed(): boolean {
     return this.#hasFailed;
   }
 
-  /** True while a write is under way. */
+  /** True while a write is under way, or a flush. */
   get isWriting(): boolean {
     return this.#inFlightCount > 0;
   }

@@ -37,7 +37,7 @@ class Answers {
 }
 
 /** A worker with a job over real segments. */
-async function fixture(): Promise<{
+async function fixture({ prefixes = ["a", "z"], valueBytes = 1 } = {}): Promise<{
   world: ServerWorld;
   answers: Answers;
   worker: CompactionWorker;
@@ -49,8 +49,10 @@ async function fixture(): Promise<{
   await server.join(A);
   await server.join(B);
   server.workers = [B];
-  for (let count = 0; count < 5; count += 1)
-    await server.record(A, [await server.write(A, [`a${count}`, `z${count}`])]);
+  for (let count = 0; count < 5; count += 1) {
+    const keys = prefixes.map((prefix) => `${prefix}${count}`);
+    await server.record(A, [await server.write(A, keys, "v".repeat(valueBytes))]);
+  }
   await world.clock.advance(1);
   const [sent] = server.jobs;
   if (sent === undefined) throw new Error("no job was sent");
@@ -122,6 +124,27 @@ test("a write that failed may still land: the blocks go back as such, and that w
   world.device.onWrite = () => {};
   expect(accept(sent.job)).toBe(Refusal.busy);
   await worker.stop();
+});
+
+test("F3: a write that failed unseen may still land, whatever error ends the job first", async () => {
+  const { world, answers, worker, sent, accept } = await fixture({
+    prefixes: [..."abcdefghijkl"],
+    valueBytes: 60_000,
+  });
+  let isGone = false;
+  world.device.onWrite = () => {
+    isGone = true;
+    throw new Error("the connection to the device broke");
+  };
+  world.device.onRead = () => {
+    if (isGone) throw new Error("the connection to the device broke");
+  };
+
+  accept(sent.job);
+  await worker.stop();
+
+  expect(isGone).toBe(true);
+  expect(answers.given).toMatchObject([{ mayBeWritten: true }]);
 });
 
 test("a job that no planner makes is reported as failed without a read", async () => {

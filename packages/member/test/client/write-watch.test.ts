@@ -45,3 +45,13 @@ test("a write that failed where no blocks are granted taints none", async () => 
 
   expect(watch.hasFailed).toBe(false);
 });
+
+test("F3: a flush that failed leaves open what became of the writes before it", async () => {
+  const { device, watch } = watched();
+  device.flush = () => Promise.reject(new Error("refused"));
+  await watch.device.write(4096n, BLOCK, { isDurable: false });
+
+  await expect(watch.device.flush()).rejects.toThrow("refused");
+
+  expect([watch.hasFailed, watch.isWriting]).toEqual([true, false]);
+});

@@ -127,7 +127,7 @@ export class ServerRig {
   /** Writes a level-0 segment of these keys, as a member would; its blocks are the member's until it is recorded. */
   async write(rid: bigint, keys: readonly string[], value = "v"): Promise<SegmentRef> {
     const { device, fsid } = this.world;
-    const extent = await this.take(rid, 64);
+    const extent = await this.take(rid, 64 + Math.ceil((keys.length * value.length) / 4096));
     this.#segment += 1n;
     const id = (BigInt(this.#members.get(rid)?.number ?? 0) << 40n) + this.#segment;
     const writer = new SegmentWriter({ device, fsid, writer: rid, term: 2n, id, level: 0, extent });
