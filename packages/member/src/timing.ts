@@ -37,7 +37,7 @@ export const DEFAULT_MEMBER_TIMING: MemberTiming = {
   recoveryMs: 1000,
   memberTimeoutMs: 2000,
   leaseMs: 600,
-  ownLeaseMs: 150,
+  ownLeaseMs: 100,
   watchMs: 200,
   farewellMs: 5000,
   closeMs: 30_000,

@@ -75,6 +75,74 @@ test("renewals are asked for four times in a lease, one at a time, and again aft
   expect(asked.map(({ atMs }) => atMs)).toEqual([100, 200, 300]);
 });
 
+test("a member that wins a term has a short lease from then on, whoever granted it before", async () => {
+  const { clock, asked, lease } = fixture();
+  lease.countedIn(1n, 0);
+  await clock.advance(100);
+  await clock.advance(20);
+
+  lease.won(2n);
+  asked[0]?.answer(true);
+  await clock.advance(99);
+  expect(lease.isValid).toBe(true);
+  await clock.advance(1);
+
+  expect(lease.isValid).toBe(false);
+});
+
+test("the server before, which has not noticed that it was succeeded, lengthens nothing", async () => {
+  const { clock, lease } = fixture();
+  lease.won(3n);
+
+  lease.countedIn(2n, clock.now());
+  await clock.advance(99);
+  expect(lease.isValid).toBe(true);
+  await clock.advance(1);
+
+  expect(lease.isValid).toBe(false);
+});
+
+test("a lease is short while its member serves, and long again when a later server counts it in", async () => {
+  const { clock, lease } = fixture();
+  lease.won(2n);
+  lease.countedIn(2n, clock.now());
+  await clock.advance(100);
+  expect(lease.isValid).toBe(false);
+
+  lease.countedIn(3n, clock.now());
+  await clock.advance(399);
+
+  expect(lease.isValid).toBe(true);
+});
+
+test("a member that serves a second time has a short lease again", async () => {
+  const { clock, lease } = fixture();
+  lease.won(2n);
+  lease.countedIn(3n, clock.now());
+
+  lease.won(4n);
+  await clock.advance(100);
+
+  expect(lease.isValid).toBe(false);
+});
+
+test("a short lease that nobody looks at is not renewed before somebody does", async () => {
+  const { clock, asked, lease } = fixture();
+  lease.won(1n);
+  lease.countedIn(1n, clock.now());
+  await clock.advance(1000);
+  expect(asked).toEqual([]);
+
+  expect(lease.isValid).toBe(false);
+  const valid = lease.valid();
+  asked[0]?.answer(true);
+  await valid;
+
+  expect(lease.isValid).toBe(true);
+  await clock.advance(25);
+  expect(asked.map(({ atMs }) => atMs)).toEqual([1000, 1025]);
+});
+
 test("who waits for a lease gets it with the next one that is valid", async () => {
   const { clock, lease } = fixture();
   const order: string[] = [];
