@@ -4,6 +4,9 @@
  * A record is written to copy 0 and, when that is durable, to copy 1. So a crash damages one copy at most, and a
  * half whose copies are both damaged is no crash: it held something that was committed perhaps. Where that could be
  * the newest record, the search ends with an error, for going back to an older one would lose what was answered.
+ *
+ * A record that a device put into the other copy's place counts as what it is, for its writer issued it when all before it were
+ * committed; its place still counts as damaged, for what stood there is gone, and may have been newer.
  */
 import { type BrokenRules, NO_BROKEN_RULES } from "@holdfast/environment";
 import { type BlocksRead, type NextId, type ReadBlocks, SlotReading } from "./block-reading.ts";
@@ -115,11 +118,11 @@ function readHalf(
   const copies = place.copies.map((copy) => reading.at(recordBlock(region, place.term, copy) + place.half));
   let newest: CommitRecord | undefined;
   for (const copy of copies) {
-    if (copy.state === "record" && (newest === undefined || copy.record.seq > newest.seq))
-      newest = copy.record;
+    const isWritten = copy.state === "record" || copy.state === "misplaced";
+    if (isWritten && (newest === undefined || copy.record.seq > newest.seq)) newest = copy.record;
   }
-  if (newest !== undefined) return newest;
-  return copies.every(({ state }) => state === "unreadable") ? "corrupt" : "empty";
+  if (copies.every(({ state }) => state === "unreadable" || state === "misplaced")) return "corrupt";
+  return newest ?? "empty";
 }
 
 function bottomOf(region: QuorumRegion, top: bigint, termsCount: number): bigint {

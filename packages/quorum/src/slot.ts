@@ -3,6 +3,7 @@
  *
  * Pristine is what mkfs wrote; a block leaves that state once and never returns to it. Everything that is neither
  * pristine nor valid counts as unreadable, and unreadable never counts as pristine: all rules lean on that.
+ * A record in the other copy's place is evidence that it was written, and no more: see `record-search.ts`.
  * What an earlier generation of the slots left is unreadable too: its marks and records name other terms, its pristine blocks
  * (and marks) another generation.
  */
@@ -17,7 +18,7 @@ import {
   u64,
 } from "@holdfast/wire-format";
 import { type CommitRecord, readRecord } from "./record.ts";
-import { placeOf, type QuorumRegion } from "./region.ts";
+import { placeOf, type QuorumRegion, recordBlock } from "./region.ts";
 
 /** What stands in a splitter block. The candidate's rid stands in the block's header. */
 export interface SplitterMark {
@@ -35,11 +36,28 @@ export type SlotState =
   | { readonly state: "pristine" }
   | { readonly state: "mark"; readonly mark: SplitterMark; readonly writer: bigint }
   | { readonly state: "record"; readonly record: CommitRecord }
+  /** The record of this half that was meant for the other copy's place: a device wrote it here. Its writer did issue it. */
+  | { readonly state: "misplaced"; readonly record: CommitRecord }
   | { readonly state: "unreadable" };
 
 /** Judges what was read at `address`, a block of the slots or of the records; undefined means the read failed. */
 export function readSlot(region: QuorumRegion, address: bigint, block: Uint8Array | undefined): SlotState {
   if (block === undefined) return UNREADABLE;
+  const slot = judgeSlot(region, address, block);
+  const other = slot.state === "unreadable" ? otherCopyOf(region, address) : undefined;
+  if (other === undefined) return slot;
+  const meant = judgeSlot(region, other, block);
+  return meant.state === "record" ? { state: "misplaced", record: meant.record } : slot;
+}
+
+/** The place of the same record in the other copy, for a block of the records. */
+function otherCopyOf(region: QuorumRegion, address: bigint): bigint | undefined {
+  const place = placeOf(region, address);
+  if (place.kind !== "record") return undefined;
+  return recordBlock(region, place.term, place.copy === 0 ? 1 : 0) + BigInt(place.half);
+}
+
+function judgeSlot(region: QuorumRegion, address: bigint, block: Uint8Array): SlotState {
   try {
     return parseSlot(region, address, block);
   } catch (error) {

@@ -41,8 +41,9 @@ export class TermRecordReading {
     let isDamaged = false;
     for (const half of [0n, 1n]) {
       const slot = this.#reading.at(address + half);
-      if (slot.state === "unreadable") isDamaged = true;
-      if (slot.state === "record" && (this.#record === undefined || slot.record.seq > this.#record.seq))
+      const isWritten = slot.state === "record" || slot.state === "misplaced";
+      if (slot.state === "unreadable" || slot.state === "misplaced") isDamaged = true;
+      if (isWritten && (this.#record === undefined || slot.record.seq > this.#record.seq))
         this.#record = slot.record;
     }
     if (!isDamaged || this.#copy === 1) return undefined;

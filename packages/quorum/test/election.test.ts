@@ -354,6 +354,25 @@ describe("adoption", () => {
     expect(outcome).toMatchObject({ error: { code: "ERR_HOLDFAST_RECORD_CORRUPT", facts: { term: 2n } } });
   });
 
+  test("a record that a device wrote over its own other copy is adopted from there", () => {
+    const disk = diskWithTwoRecords();
+    disk.putRecord(recordOf(2n, 3n), { half: 0n, copies: [0, 1] });
+    disk.putRecord(recordOf(2n, 4n), { half: 1n, copies: [0, 1] });
+    disk.blocks.set(half1, disk.at(copyOf(half1)));
+    disk.putRecord(recordOf(2n, 2n), { half: 1n, copies: [1] });
+
+    expect(elect(disk)).toMatchObject({ type: "elected", adopted: { term: 2n, seq: 4n } });
+  });
+
+  test("a record in the place of a newer one, whose other copy is damaged, ends elections", () => {
+    const disk = diskWithTwoRecords();
+    disk.blocks.set(half1, disk.at(copyOf(half1)));
+    disk.putRecord(recordOf(2n, 4n), { half: 1n, copies: [1] });
+    disk.damage(copyOf(half1));
+
+    expect(elect(disk)).toMatchObject({ type: "failed", error: { code: "ERR_HOLDFAST_RECORD_CORRUPT" } });
+  });
+
   test("damage in a term that a later record supersedes does no harm", () => {
     const disk = diskWithTwoRecords();
     disk.damage(half1);

@@ -71,6 +71,15 @@ describe("a block of the slots", () => {
     expect(readSlot(region, address, sealed.subarray(0, 512)).state).toBe("unreadable");
     expect(readSlot(region, address, sealPristine(region, address)).state).toBe("pristine");
   });
+
+  test("is misplaced in the place of its other copy, and nowhere else", () => {
+    const other = recordBlock(region, 2n, 1);
+
+    expect(readSlot(region, other, sealed)).toEqual({ state: "misplaced", record: recordOf(2n, 1n) });
+    expect(readSlot(region, other + 1n, sealed).state).toBe("unreadable");
+    expect(readSlot(region, recordBlock(region, 3n, 1), sealed).state).toBe("unreadable");
+    expect(readSlot(region, other, sealPristine(region, address)).state).toBe("unreadable");
+  });
 });
 
 test("a hint comes back from its block, and from no other", () => {

@@ -84,7 +84,8 @@ export class VolumeAnatomy implements Anatomy {
     const block = recordBlock(region, term, copy) + BigInt(half);
     const bytes = new Uint8Array(BLOCK_BYTES);
     medium.read(Number(block) * BLOCK_BYTES, bytes);
-    return readSlot(region, block, bytes).state === "unreadable";
+    const { state } = readSlot(region, block, bytes);
+    return state === "unreadable" || state === "misplaced";
   }
 
   #isSlot(block: bigint): boolean {
