@@ -11,7 +11,8 @@
  *   4. every other record's block becomes pristine.
  *
  * Until step 3 is durable no record of the old generation is touched; afterwards the new one stands. Terms of two
- * generations are never equal, so what is left of the old one can be taken for nothing.
+ * generations are never equal, so what is left of the old one can be taken for nothing. A record behind the first of the
+ * next generation says that all was done before: running again would bring an older state back, so nothing is written.
  */
 import { invariant } from "@holdfast/environment";
 import { firstRecords, formatHintsAndSlots, formatRecordsBehind, type FormattedBlock } from "./format.ts";

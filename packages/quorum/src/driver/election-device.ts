@@ -58,7 +58,8 @@ export async function formatElection(
 /**
  * Where the election of a device stands.
  *
- * @throws ElectionDeviceError `ERR_HOLDFAST_ELECTION_MISSING`, `ERR_HOLDFAST_RENEWAL_INTERRUPTED`.
+ * @throws ElectionDeviceError `ERR_HOLDFAST_ELECTION_MISSING`, `ERR_HOLDFAST_RENEWAL_INTERRUPTED`, and
+ *   `ERR_HOLDFAST_ELECTION_TOO_SMALL` when the device has become smaller.
  */
 export async function openElection(device: BlockDevice): Promise<QuorumRegion> {
   const { fsid, header } = await findElection(device);
@@ -76,7 +77,7 @@ export async function openElection(device: BlockDevice): Promise<QuorumRegion> {
  * write of it can be under way: this is not checked. Interrupted, it is to be run again, and loses nothing.
  *
  * @throws CorruptionError `ERR_HOLDFAST_RECORD_CORRUPT`: nothing was written.
- * @throws ElectionDeviceError `ERR_HOLDFAST_ELECTION_MISSING`.
+ * @throws ElectionDeviceError `ERR_HOLDFAST_ELECTION_MISSING`, `ERR_HOLDFAST_ELECTION_TOO_SMALL`.
  */
 export async function renewElection(ports: IoPorts): Promise<void> {
   const { device } = ports;
@@ -90,12 +91,21 @@ export async function renewElection(ports: IoPorts): Promise<void> {
 
 async function findElection(device: BlockDevice): Promise<FoundElection> {
   const found = await readHeader(device);
-  if (found !== undefined) return found;
-  throw new ElectionDeviceError(
-    "ERR_HOLDFAST_ELECTION_MISSING",
-    `${device.url} holds no election; make one with formatElection`,
-    device.url,
-  );
+  if (found === undefined)
+    throw new ElectionDeviceError(
+      "ERR_HOLDFAST_ELECTION_MISSING",
+      `${device.url} holds no election; make one with formatElection`,
+      device.url,
+    );
+  const { termsMax } = found.header;
+  // Terms of which a part lies beyond its end would look damaged, and a candidate would use up one after the other.
+  if (termsFor(device.sizeBytes) < termsMax)
+    throw new ElectionDeviceError(
+      "ERR_HOLDFAST_ELECTION_TOO_SMALL",
+      `${device.url} has ${device.sizeBytes} bytes, its election of ${termsMax} terms needs more: it was cut short`,
+      device.url,
+    );
+  return found;
 }
 
 async function readHeader(device: BlockDevice): Promise<FoundElection | undefined> {

@@ -13,6 +13,9 @@ import { readSlot } from "../slot.ts";
 import { type IoPorts, performRead, runReading } from "./block-io.ts";
 import { writeBlocks } from "./write-blocks.ts";
 
+/** Blocks of records that are read at once: 1 MiB. */
+const SCAN_BLOCKS = 256;
+
 /**
  * The record that a renewal would go on from. Run it before anything is written: a volume whose newest record is damaged
  * must not be renewed.
@@ -35,7 +38,8 @@ export async function readRecordToRenew(region: QuorumRegion, ports: IoPorts): P
 
 /**
  * Takes the term slots of `region` to `nextGeneration(region)`; the newest record's payload becomes that generation's first
- * record. Interrupted anywhere, it is to be run again with the same `region`.
+ * record. Interrupted anywhere, it is to be run again with the same `region`. If it had come to its end, and the next generation is in
+ * use, it changes nothing: only the word that it was done had been lost.
  *
  * @returns The record that the volume goes on from.
  * @throws CorruptionError `ERR_HOLDFAST_RECORD_CORRUPT`: the newest record is damaged; no record was touched.
@@ -43,6 +47,7 @@ export async function readRecordToRenew(region: QuorumRegion, ports: IoPorts): P
  */
 export async function renewQuorum(region: QuorumRegion, ports: IoPorts): Promise<CommitRecord> {
   const next = nextGeneration(region);
+  if (await isInUse(next, ports)) return readRecordToRenew(next, ports);
   await writeBlocks(renewalBlocks(next, "announce", new Uint8Array(0)), ports.device);
   const { payload } = (await readFirstRecord(next, ports)) ?? (await readRecordToRenew(region, ports));
   for (const step of ["record", "record-copy", "rest"] as const)
@@ -50,6 +55,23 @@ export async function renewQuorum(region: QuorumRegion, ports: IoPorts): Promise
   const record = await readFirstRecord(next, ports);
   if (record === undefined) throw corrupt(firstTerm(next), "the record that the renewal wrote is missing");
   return record;
+}
+
+/** True if a term behind the first of its generation has a record: nobody could begin one before the renewal was done. */
+async function isInUse(region: QuorumRegion, ports: IoPorts): Promise<boolean> {
+  const blocksCount = 2 * (region.termsMax - 1);
+  for (const copy of [0, 1] as const) {
+    for (let start = 0; start < blocksCount; start += SCAN_BLOCKS) {
+      const address = recordBlock(region, firstTerm(region) + 1n, copy) + BigInt(start);
+      const ranges = [{ address, count: Math.min(SCAN_BLOCKS, blocksCount - start) }];
+      const { blocks } = await performRead({ type: "read-blocks", id: 1, ranges, attempt: 1 }, ports);
+      for (const [index, block] of blocks.entries()) {
+        const { state } = readSlot(region, address + BigInt(index), block);
+        if (state === "record" || state === "misplaced") return true;
+      }
+    }
+  }
+  return false;
 }
 
 /** The first record of a generation, if either copy of it is whole. */

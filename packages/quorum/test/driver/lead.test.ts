@@ -74,6 +74,19 @@ describe("a device for an election", () => {
     expect(await during(world, openElection(ports.device))).toMatchObject({ termsMax: 97, generation: 0 });
   });
 
+  test("that was cut short is refused; no term of it is used up", async () => {
+    const world = await newWorld();
+    const { writesCount } = world;
+    const ports = world.ports();
+    const device = { ...ports.device, sizeBytes: ports.device.sizeBytes / 2n };
+    const code = "ERR_HOLDFAST_ELECTION_TOO_SMALL";
+
+    await expect(during(world, lead({ ...ports, device }))).rejects.toMatchObject({ code });
+    await expect(during(world, renewElection({ ...ports, device }))).rejects.toMatchObject({ code });
+
+    expect(world.writesCount).toBe(writesCount);
+  });
+
   test("can be renewed: the state stays, and tokens go on rising", async () => {
     const world = await newWorld(new Uint8Array([4, 2]));
     const first = await leaderOf(world);

@@ -38,6 +38,7 @@ const FSID = 0xfeedn;
 const REGION = electionRegion(FSID, newElectionHeader(TERMS));
 const BLOCKS = Number(REGION.recordsCopyBlock) + 2 * TERMS;
 const STATE = new Uint8Array([3, 1, 4]);
+const USED = { payload: STATE, region: REGION };
 
 /** An election whose terms are used up, the newest record where a test wants it. */
 async function usedUp(newest: { readonly term: bigint; readonly seq: bigint }): Promise<Uint8Array> {
@@ -51,10 +52,14 @@ async function usedUp(newest: { readonly term: bigint; readonly seq: bigint }): 
   return disk.bytes;
 }
 
-function putRecord(disk: CrashDevice, { term, seq }: { readonly term: bigint; readonly seq: bigint }): void {
-  const record: CommitRecord = { term, seq, writer: 9n, address: "a", payload: STATE };
+function putRecord(
+  disk: CrashDevice,
+  { term, seq }: { readonly term: bigint; readonly seq: bigint },
+  { payload, region }: { readonly payload: Uint8Array; readonly region: QuorumRegion } = USED,
+): void {
+  const record: CommitRecord = { term, seq, writer: 9n, address: "a", payload };
   for (const copy of [0, 1] as const) {
-    const block = recordBlock(REGION, term, copy) + (seq % 2n === 1n ? 0n : 1n);
+    const block = recordBlock(region, term, copy) + (seq % 2n === 1n ? 0n : 1n);
     put(disk, block, sealRecord(record, { fsid: FSID, block }));
   }
 }
@@ -207,6 +212,29 @@ describe("a renewal", () => {
       }
     }
   }, 20_000);
+
+  test("that is run again although its terms are in use brings back no older state: the header that knew it was done is lost", async () => {
+    const before = await usedUp({ term: 3n, seq: 1n });
+    const whole = new CrashDevice(before.slice());
+    await renew(whole);
+    const disk = new CrashDevice(before);
+    const atWrite = whole.written.length - 1;
+    await failToRenew(disk, { atWrite, sectors: 0, fromEnd: false, losesUnflushed: false });
+    const region = await openElection(disk.open());
+    expect(await elect(disk, region)).toMatchObject({ type: "elected", term: 5n });
+    putRecord(disk, { term: 5n, seq: 1n }, { region, payload: new Uint8Array([2, 7]) });
+    disk.bytes.fill(0xff, 0, BLOCK_BYTES);
+    expect(await meet(disk)).toBe("interrupted");
+
+    await renew(disk);
+
+    expect(await openElection(disk.open())).toEqual(region);
+    expect(await elect(disk, region)).toMatchObject({
+      type: "elected",
+      term: 6n,
+      adopted: { term: 5n, payload: new Uint8Array([2, 7]) },
+    });
+  });
 
   test("is refused, and writes nothing, when the newest record is damaged", async () => {
     const bytes = await usedUp({ term: 3n, seq: 1n });
