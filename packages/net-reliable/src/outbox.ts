@@ -29,7 +29,9 @@ export interface KeptBody {
 }
 
 /** A run of encoded frames. */
-export interface Chunk extends FrameSpace {
+export interface Chunk {
+  /** Not spread out here: code that meets one shape of frame spaces is compiled for that one. */
+  readonly space: FrameSpace;
   /** Bytes filled. */
   end: number;
   /** Bytes given to the connection. */
@@ -96,7 +98,7 @@ export class Outbox {
   append(header: FrameHeader, body: Uint8Array): Chunk {
     const length = FRAME_HEADER_BYTES + body.length;
     let tail = this.#chunks[this.#chunks.length - 1];
-    if (tail === undefined || tail.end + length > tail.bytes.length) {
+    if (tail === undefined || tail.end + length > tail.space.bytes.length) {
       tail = this.#newChunk(length, tail);
       this.#chunks.push(tail);
     }
@@ -105,7 +107,7 @@ export class Outbox {
       tail.firstSeq = seq;
       tail.unsentSeq = seq;
     }
-    tail.end = writeFrame(tail, tail.end, header, body);
+    tail.end = writeFrame(tail.space, tail.end, header, body);
     tail.lastSeq = seq;
     this.#bytes += length;
     this.#lastSeq = seq;
@@ -135,7 +137,7 @@ export class Outbox {
   detach(kept: KeptBody): void {
     const { chunk } = kept;
     if (chunk === undefined) return;
-    const body = chunk.bytes.slice(kept.bodyOffset, kept.bodyOffset + kept.bodyBytes);
+    const body = chunk.space.bytes.slice(kept.bodyOffset, kept.bodyOffset + kept.bodyBytes);
     this.drop(kept);
     kept.ownBody = body;
   }
@@ -173,7 +175,7 @@ export class Outbox {
     const head = this.#chunks[0];
     if (head === undefined) return;
     for (; head.sent < head.end && head.unsentSeq <= this.#acknowledgedSeq; head.unsentSeq += 1)
-      head.sent += frameBytesAt(head, head.sent);
+      head.sent += frameBytesAt(head.space, head.sent);
   }
 
   /** Gives what is unsent to `write`, whole batches at a time, until that returns false; they acknowledge `recvSeq`. */
@@ -218,19 +220,20 @@ export class Outbox {
 
   /** Writes the header of a batch of all that is unsent of a chunk, and returns its frames, which count as sent. */
   #batch(chunk: Chunk, recvSeq: number): Uint8Array {
-    const { sent: start, end } = chunk;
-    writeBatchHeader(this.#batchHeader, 0, { seq: chunk.unsentSeq, recvSeq }, { frames: chunk, start, end });
+    const { space, sent: start, end } = chunk;
+    writeBatchHeader(this.#batchHeader, 0, { seq: chunk.unsentSeq, recvSeq }, { frames: space, start, end });
     chunk.sent = end;
     chunk.unsentSeq = chunk.lastSeq + 1;
-    return chunk.bytes.subarray(start, end);
+    return space.bytes.subarray(start, end);
   }
 
   #newChunk(length: number, tail: Chunk | undefined): Chunk {
     const spare = length <= CHUNK_BYTES_MAX ? this.#spares.pop() : undefined;
     if (spare !== undefined) return spare;
-    const grown = tail === undefined ? CHUNK_BYTES_MIN : Math.min(2 * tail.bytes.length, CHUNK_BYTES_MAX);
-    const { bytes, view } = frameSpace(new Uint8Array(Math.max(grown, length)));
-    return { bytes, view, end: 0, sent: 0, unsentSeq: 0, firstSeq: 0, lastSeq: 0, wantedCount: 0 };
+    const grown =
+      tail === undefined ? CHUNK_BYTES_MIN : Math.min(2 * tail.space.bytes.length, CHUNK_BYTES_MAX);
+    const space = frameSpace(new Uint8Array(Math.max(grown, length)));
+    return { space, end: 0, sent: 0, unsentSeq: 0, firstSeq: 0, lastSeq: 0, wantedCount: 0 };
   }
 
   #retire(chunk: Chunk): void {
@@ -246,8 +249,8 @@ export class Outbox {
 
   /** Moves out every body that is still wanted; the last one lets go of the chunk, which is then emptied. */
   #detachAll(chunk: Chunk): void {
-    for (let offset = 0; offset < chunk.end; offset += frameBytesAt(chunk, offset)) {
-      const kept = this.#keptOf(frameIdAt(chunk, offset));
+    for (let offset = 0; offset < chunk.end; offset += frameBytesAt(chunk.space, offset)) {
+      const kept = this.#keptOf(frameIdAt(chunk.space, offset));
       if (kept?.chunk === chunk) this.detach(kept);
     }
     invariant(chunk.wantedCount === 0, "each body wanted from a chunk is that of an unanswered request");
@@ -256,7 +259,8 @@ export class Outbox {
   /** Keeps chunks of the usual size for the next need, so that a steady flow allocates none. */
   #recycle(chunk: Chunk): void {
     empty(chunk);
-    if (chunk.bytes.length === CHUNK_BYTES_MAX && this.#spares.length < SPARE_MAX) this.#spares.push(chunk);
+    if (chunk.space.bytes.length === CHUNK_BYTES_MAX && this.#spares.length < SPARE_MAX)
+      this.#spares.push(chunk);
   }
 }
 

@@ -5,11 +5,15 @@ export interface FrameSpace {
   readonly bytes: Uint8Array;
   /** Of the same bytes. */
   readonly view: DataView;
+  /** What the bytes are part of, and where they start in it: asking them for it costs as much as a frame's header. */
+  readonly buffer: ArrayBufferLike;
+  readonly bufferOffset: number;
 }
 
 /** Makes bytes ready for frames. */
 export function frameSpace(bytes: Uint8Array): FrameSpace {
-  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
+  const { buffer, byteOffset: bufferOffset, byteLength } = bytes;
+  return { bytes, view: new DataView(buffer, bufferOffset, byteLength), buffer, bufferOffset };
 }
 
 /** Writes a counter of eight bytes. @throws RangeError when it is no whole number from 0 to 2^53−1. */
