@@ -13,6 +13,7 @@ import {
   deferred,
   HoldfastError,
 } from "@holdfast/environment";
+import { Liveness } from "../liveness.ts";
 import type { SessionTiming } from "../timing.ts";
 import { Exchange } from "../streams/exchange.ts";
 import { STOPPED } from "../streams/incoming.ts";
@@ -54,8 +55,7 @@ export class StreamConnection {
   #error: Error | undefined;
   #hasEnded = false;
   #isBlocked = false;
-  #heardAt: number;
-  #sentAt: number;
+  readonly #liveness: Liveness;
   #cancelTick: Cancel = () => {};
 
   constructor({ stream, ports, timing, windowBytes }: StreamConnectionParts) {
@@ -66,8 +66,7 @@ export class StreamConnection {
     this.ended = this.#ends.promise;
     // Whoever does not wait for it learns of the end by other ways.
     this.heading.catch(() => {});
-    this.#heardAt = ports.clock.now();
-    this.#sentAt = this.#heardAt;
+    this.#liveness = new Liveness(timing, ports.clock.now());
     this.#exchange = new Exchange({
       windowBytes,
       memory: streamMemory(),
@@ -214,7 +213,7 @@ export class StreamConnection {
   }
 
   #writeData(header: Uint8Array, payload: Uint8Array): Promise<void> | undefined {
-    this.#sentAt = this.#clock.now();
+    this.#liveness.sent(this.#clock.now());
     const stream = this.#stream;
     if (stream.writeParts !== undefined) {
       const written = deferred<void>();
@@ -235,13 +234,13 @@ export class StreamConnection {
 
   #write(bytes: Uint8Array): void {
     if (this.#hasEnded) return;
-    this.#sentAt = this.#clock.now();
+    this.#liveness.sent(this.#clock.now());
     if (!this.#stream.write(bytes)) this.#isBlocked = true;
   }
 
   #received(bytes: Uint8Array): void {
     if (this.#hasEnded) return;
-    this.#heardAt = this.#clock.now();
+    this.#liveness.heard(this.#clock.now());
     try {
       this.#exchange.receive(bytes);
     } catch (error) {
@@ -305,14 +304,13 @@ export class StreamConnection {
   }
 
   #tick(): void {
-    const now = this.#clock.now();
-    const { heartbeatMs, peerTimeoutMs } = this.#timing;
-    if (now - this.#heardAt >= peerTimeoutMs) {
+    const verdict = this.#liveness.tick(this.#clock.now());
+    if (verdict === "dead") {
       this.#stream.destroy();
-      this.#lost(cut(`nothing was heard for ${peerTimeoutMs} ms`));
+      this.#lost(cut(`nothing was heard for ${this.#timing.peerTimeoutMs} ms`));
       return;
     }
-    if (now - this.#sentAt >= heartbeatMs && !this.#isBlocked) this.#write(streamFrame(STREAM_FRAME.ALIVE));
+    if (verdict === "beat" && !this.#isBlocked) this.#write(streamFrame(STREAM_FRAME.ALIVE));
     this.#armTick();
   }
 }
