@@ -42,7 +42,7 @@ export interface ReplayedJournal {
  */
 export async function replayJournal(replay: JournalReplay): Promise<ReplayedJournal> {
   const { region, sinceEpoch } = replay;
-  const halves = [await openHalf(replay, region.first), await openHalf(replay, region.second)];
+  const halves = await Promise.all([openHalf(replay, region.first), openHalf(replay, region.second)]);
   const unrecorded = halves
     .filter(({ parsed }) => parsed.epoch > sinceEpoch)
     .sort((a, b) => (a.parsed.epoch < b.parsed.epoch ? -1 : 1));
