@@ -201,8 +201,7 @@ export class MemberParts {
 
   /** Says farewell; see {@link ServerLink.farewell}. */
   async farewell(): Promise<void> {
-    await this.reign?.quiet();
-    const isServing = this.reign?.isServing ?? false;
+    const isServing = (await this.reign?.quiet()) ?? false;
     // What a server has under way belongs to its reign.
     const mayBeWritten = this.#writes.hasFailed || (this.#writes.isWriting && !isServing);
     await this.link.farewell({ mayBeWritten, isServing });

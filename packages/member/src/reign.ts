@@ -73,9 +73,19 @@ export class Reign {
     return this.#role !== undefined;
   }
 
-  /** Resolves when nothing of reigns that are over is being written any more: what a farewell says is true from then on. */
-  quiet(): Promise<void> {
-    return this.#quiet;
+  /**
+   * Resolves when nothing of reigns that are over is being written any more: what a farewell says is true from then on.
+   *
+   * @returns True if a reign is not over.
+   */
+  async quiet(): Promise<boolean> {
+    let awaited: Promise<void> | undefined;
+    // Another one may have begun, and ended, meanwhile.
+    while (awaited !== this.#quiet) {
+      awaited = this.#quiet;
+      await awaited;
+    }
+    return this.isServing;
   }
 
   /** A frame came from the server of this term. */

@@ -222,7 +222,9 @@ export class Attendance {
     if (rid === own) await Promise.all([evictions.close(), formerQuiet()]);
     // One that served when it said so has been succeeded since: nobody waited for the replays of its reign.
     const mayBeWritten = request.mayBeWritten || (request.isServing && rid !== own);
-    await requests.farewell(rid, { ...request, mayBeWritten });
+    // Whoever said so before it was elected serves now.
+    const isServing = request.isServing || rid === own;
+    await requests.farewell(rid, { ...request, mayBeWritten, isServing });
   }
 
   #leave(rid: bigint): void {

@@ -305,8 +305,10 @@ async function forgetSome(
   rid: bigint,
   leaving: LastWord & { readonly term: bigint; readonly wallMs: number },
 ): Promise<"some" | "nothing" | "unknown"> {
+  // A reign that began when it had said so may be in the middle of a replay, which writes to its member's blocks.
+  const mayBeWritten = leaving.mayBeWritten || (await trees.isQuarantined(rid, leaving.saidTerm));
   const release = (extent: StoredExtent): Promise<void> =>
-    leaving.mayBeWritten ? trees.quarantine(extent, rid, leaving.term) : trees.free.add(extent);
+    mayBeWritten ? trees.quarantine(extent, rid, leaving.term) : trees.free.add(extent);
   const record = await trees.members.get(rid);
   if (record === undefined) return "unknown";
   if (record.isEvicted) throw new RefusedError(Refusal.evicted, "the member was evicted");
@@ -321,8 +323,7 @@ async function forgetSome(
   await trees.members.remove(rid);
   // Where its blocks are in quarantine, or may come there when its reign ends badly, it is remembered whose they are.
   if (leaving.isServing || (await trees.isQuarantined(rid))) {
-    const isDrained = !leaving.mayBeWritten && !leaving.isServing;
-    const isEvidence = isDrained && !(await trees.isQuarantined(rid, leaving.saidTerm));
+    const isEvidence = !mayBeWritten && !leaving.isServing;
     const evidence = isEvidence ? farewellOf(record, leaving.wallMs) : NO_EVIDENCE;
     await trees.members.putOwner(rid, ownerOf(record, { wallMs: leaving.wallMs, evidence }));
   }

@@ -128,7 +128,7 @@ test("a write that failed may still land: the blocks go back as such, and that w
 
 test("F3: a write that failed unseen may still land, whatever error ends the job first", async () => {
   const { world, answers, worker, sent, accept } = await fixture({
-    prefixes: [..."abcdefghijkl"],
+    prefixes: "abcdefghijkl".split(""),
     valueBytes: 60_000,
   });
   let isGone = false;

@@ -99,3 +99,18 @@ test.each([
     expect((await statusOf(stage, other)).quarantinedBlocks > 0n).toBe(isQuarantined);
   },
 );
+
+test("a server whose own member said farewell before it served is known when it dies without a last record", async () => {
+  const stage = await Stage.make();
+  await stage.serve();
+  const own = await stage.peer(OWN);
+  await own.ask(Command.join, JOIN);
+  const farewell = own.session.farewell(FAREWELL);
+  await stage.world.clock.advance(30);
+  await farewell;
+
+  const { trees, committer } = await stage.world.serve(2n);
+  await committer.mutate(() => trees.settle());
+
+  expect(await trees.members.owner(OWN)).toMatchObject({ name: "raw", evidence: { kind: "none" } });
+});

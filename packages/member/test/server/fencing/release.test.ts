@@ -181,6 +181,19 @@ test.each([
   expect(next.quarantined).toBeGreaterThan(0);
 });
 
+test("F6: blocks that a reign behind a farewell was writing to, in the name of its member, are free to nobody", async () => {
+  const { server } = await FencingRig.start(await ServerWorld.format(), FORMER);
+  const replayed = await server.take(FORMER, 40);
+  const next = await FencingRig.start(server.world, NEXT);
+
+  await next.server.requests.farewell(FORMER, { ...DRAINED, saidTerm: 1n });
+
+  const held: bigint[] = [];
+  for await (const { extent } of next.server.server.trees.quarantined(FORMER)) held.push(extent.start);
+  expect(held).toContain(replayed.start);
+  expect(await next.audit()).toEqual([]);
+});
+
 test("F7: a release that a crash cuts off at any write is finished by the next server", async () => {
   const world = (await succeeded(100)).world;
   const image = world.device.bytes.slice();
