@@ -57,7 +57,7 @@ async function makeMap(): Promise<{ map: ShadowMap; fsid: bigint; granted: bigin
   if (taken === undefined) throw new Error("mkfs sets spares aside");
   const map = new ShadowMap({
     medium: simulated.disk.medium,
-    fsid,
+    region: { fsid, ...LAYOUT.quorum },
     layout: LAYOUT,
     counters: new Counters(),
   });

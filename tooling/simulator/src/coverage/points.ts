@@ -51,6 +51,7 @@ export const COVERAGE_POINTS: readonly CoveragePoint[] = [
     "open ERR_HOLDFAST_TERMS_EXHAUSTED",
     "error ERR_HOLDFAST_TERMS_EXHAUSTED",
   ]),
+  rare("terms-renewed", "the terms were renewed between two reigns, and who came back found everything"),
   common("server-resigned", "a server handed its role on"),
   // Pauses, links, clocks.
   common("paused-past-lease", "a member that was stopped for longer than its lease went on"),
@@ -71,7 +72,10 @@ export const COVERAGE_POINTS: readonly CoveragePoint[] = [
   rare("evicted-refused", "a server refused a member that was evicted"),
   rare("lower-term-ignored", "a deposed server spoke to a member that knows a later one, or was asked by it"),
   common("window-full-count", "as many requests as may be were unanswered, and more went when answers came"),
-  common("window-full-bytes", "as many bytes of requests as may be were unanswered, and more went when answers came"),
+  common(
+    "window-full-bytes",
+    "as many bytes of requests as may be were unanswered, and more went when answers came",
+  ),
   common("session-held-back", "requests waited at the server since their caller took no answers"),
   common("session-forgotten", "a session was forgotten, and who had it came back with a new one"),
   common("session-stolen", "a newer connection took a session from an older one that still stood"),

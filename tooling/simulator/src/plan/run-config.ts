@@ -24,6 +24,8 @@ export interface VolumeConfig {
   readonly isAged: boolean;
   /** True: members can ask a fence agent, so what dead ones held comes back. */
   readonly isFenced: boolean;
+  /** True: when all have left an operator renews the terms, and they come back. */
+  readonly isRenewed: boolean;
   /** Voters that must agree before one campaigns. */
   readonly votes: number;
   readonly memtableBytes: number;
@@ -105,6 +107,9 @@ export interface ConfigWishes {
 /** A rare size or feature is on in so many seeds. */
 const RARE = 0.25;
 
+/** A renewal shows little after the first hundreds. */
+const RENEWED = 0.1;
+
 const CHAOS_MIN_MS = 2500;
 const CHAOS_MAX_MS = 5000;
 
@@ -143,6 +148,7 @@ function drawVolume(random: RandomStream, voterCount: number): VolumeConfig {
     termsMax: random.fork("terms").chance(RARE) ? 64 : 256,
     isAged: random.fork("age").chance(0.5),
     isFenced: !random.fork("fence").chance(RARE),
+    isRenewed: random.fork("renewal").chance(RENEWED),
     votes: votes.chance(RARE) ? votes.between(1, Math.ceil(voterCount / 2)) : 1,
     memtableBytes: (memory.chance(RARE) ? 16 : 64) * 1024,
     readCacheBytes: isTiny ? 4096 : 8 * 1024 * 1024,

@@ -55,6 +55,7 @@ export const BREAKABLE_RULES: readonly BreakableRule[] = [
     name: "eviction-waits-for-lease",
     omission: "a silent member is evicted at once, while its lease runs",
   },
+  { name: "own-lease-is-short", omission: "the server's own member trusts its locks as long as others do" },
   { name: "mark-before-replay", omission: "a journal is replayed before its member is marked as evicted" },
   { name: "replay-every-epoch", omission: "the oldest epoch of a dead member's journal is not replayed" },
   { name: "quarantine", omission: "the blocks of members that are gone without farewell are free at once" },

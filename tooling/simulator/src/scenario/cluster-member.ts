@@ -1,17 +1,21 @@
 /*
  * The cluster that is put to the test: real members of a real volume, on simulated ports.
  */
-import { HoldfastError, invariant, type Logger, utf8 } from "@holdfast/environment";
+import { HoldfastError, invariant, type Logger, makeAborter, utf8 } from "@holdfast/environment";
 import {
   formatVolume,
   layoutFor,
   NOBODY,
   openMember,
+  quorumRegionOf,
+  RenewRefusedError,
+  type RenewReport,
+  renewVolume,
   type Dataset,
   type Member,
   type VolumeLayout,
 } from "@holdfast/member";
-import { type CommitRecord, CorruptionError } from "@holdfast/quorum";
+import { type CommitRecord, CorruptionError, type QuorumRegion } from "@holdfast/quorum";
 import type { Anatomy } from "../atlas/anatomy.ts";
 import { VolumeAnatomy } from "../atlas/volume-anatomy.ts";
 import { ElectionWatch } from "../coverage/election-watch.ts";
@@ -39,6 +43,7 @@ const COMMITS_PER_AUDIT = 100;
 
 /** What judges a volume, once there is one. */
 interface Judges {
+  readonly region: QuorumRegion;
   readonly records: RecordWatch;
   readonly shadow: ShadowMap;
   readonly layout: VolumeLayout;
@@ -95,23 +100,37 @@ export class MemberCluster implements Cluster {
     const mkfs = volume.isAged
       ? await ageVolume({ device, fsid, layout, random: world.random })
       : { start: layout.dataBlock, lengthBlocks: 1 };
-    const shadow = new ShadowMap({ medium: world.medium, fsid, layout, counters: world.counters });
-    const records = new RecordWatch({
-      region: { fsid, ...layout.quorum },
-      counters: world.counters,
+    this.#judges = makeJudges({
+      world,
+      layout,
+      mkfs,
+      region: quorumRegionOf(superBlock, layout),
       onCommitted: (record) => this.#committed(record),
-      complain: world.complain,
-      note: world.note,
     });
-    const region = { fsid, ...layout.quorum };
-    const newest = (): CommittedVolume | undefined => shadow.newest;
-    const anatomy = new VolumeAnatomy({ layout, region, medium: world.medium, newest });
-    const { counters, medium, watched } = world;
-    const elections = new ElectionWatch({ region, counters, medium });
-    const traffic = new TrafficWatch(counters);
-    const members = new MemberWatch({ ...watched, counters, elections, traffic });
-    watched.network.tap = traffic.sent;
-    this.#judges = { records, shadow, layout, mkfs, anatomy, elections, members };
+  }
+
+  /** What was committed is judged by the records of a generation: those of the next one are judged afresh. */
+  async renew({ device, clock, random, processes, fenceAgent }: SimulatedPorts): Promise<void> {
+    const [world, judges] = [this.#world, this.#judges];
+    invariant(world !== undefined && judges !== undefined, "only a formatted volume is renewed");
+    const { layout, mkfs, region } = judges;
+    const { signal } = makeAborter();
+    const renew = (fenced: ReadonlySet<bigint>): Promise<RenewReport> =>
+      renewVolume({ device, clock, rid: random.u64() | 1n, processes, fenceAgent, fenced, signal });
+    this.#judges = undefined;
+    const report = await renew(new Set()).catch((error: unknown) => {
+      if (!(error instanceof RenewRefusedError)) throw error;
+      // Every process is dead and nothing is under way: the operator says so of those whom the agent does not know.
+      return renew(new Set(error.suspects.map(({ rid }) => rid)));
+    });
+    const next = { ...region, generation: report.generation, termBase: report.firstTerm - 1n };
+    this.#judges = makeJudges({
+      world,
+      layout,
+      mkfs,
+      region: next,
+      onCommitted: (record) => this.#committed(record),
+    });
   }
 
   async open(options: OpenOptions): Promise<ClusterMember> {
@@ -208,6 +227,34 @@ export class MemberCluster implements Cluster {
       (complaint) => `in the committed record (${newest.term}, ${newest.seq}): ${complaint}`,
     );
   }
+}
+
+interface JudgesOptions {
+  readonly world: ClusterWorld;
+  readonly layout: VolumeLayout;
+  readonly mkfs: BlockRun;
+  readonly region: QuorumRegion;
+  readonly onCommitted: (record: CommitRecord) => void;
+}
+
+/** The judges of one generation of term slots. */
+function makeJudges({ world, layout, mkfs, region, onCommitted }: JudgesOptions): Judges {
+  const { counters, medium, watched, complain, note } = world;
+  const shadow = new ShadowMap({ medium, layout, region, counters });
+  const newest = (): CommittedVolume | undefined => shadow.newest;
+  const elections = new ElectionWatch({ region, counters, medium });
+  const traffic = new TrafficWatch(counters);
+  watched.network.tap = traffic.sent;
+  return {
+    region,
+    records: new RecordWatch({ region, counters, onCommitted, complain, note }),
+    shadow,
+    layout,
+    mkfs,
+    anatomy: new VolumeAnatomy({ layout, region, medium, newest }),
+    elections,
+    members: new MemberWatch({ ...watched, counters, elections, traffic }),
+  };
 }
 
 class SimulatedMember implements ClusterMember {

@@ -91,6 +91,8 @@ export interface Cluster {
   /** Makes a fresh volume. */
   format(ports: SimulatedPorts): Promise<void>;
   open(options: OpenOptions): Promise<ClusterMember>;
+  /** Starts the term slots afresh, while nobody is a member. */
+  renew?(ports: SimulatedPorts): Promise<void>;
   /** Judges each write that lands on the device. */
   readonly judgeLanding?: LandingJudge;
   /** Asked after everything was healed, until it is nothing: what must come to an end by itself, in words. */

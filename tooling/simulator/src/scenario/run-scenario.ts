@@ -10,12 +10,12 @@ import type { BrokenRules } from "@holdfast/environment";
 import { UNKNOWN_ANATOMY } from "../atlas/anatomy.ts";
 import { FaultAtlas } from "../atlas/fault-atlas.ts";
 import type { History } from "../judge/history.ts";
-import { checkHistory, type KeyComplaint } from "../judge/linearizability.ts";
+import { checkHistory } from "../judge/linearizability.ts";
 import { Nemesis } from "../nemesis/nemesis.ts";
 import { planRun, type PlanWishes, type RunPlan } from "../plan/run-plan.ts";
 import { SimulatedDisk } from "../world/disk.ts";
 import { SimulatedNetwork } from "../world/network.ts";
-import { portsOf, type LogLine } from "../world/ports.ts";
+import { portsOf, type LogLine, type SimulatedPorts } from "../world/ports.ts";
 import type { TraceLine } from "../world/trace.ts";
 import { SimulatedWorld } from "../world/world.ts";
 import type { Cluster } from "./cluster.ts";
@@ -25,7 +25,7 @@ import { describeError, Fleet } from "./fleet.ts";
 import { KeySpace } from "./key-space.ts";
 import { Recorder } from "./recorder.ts";
 import { isExcused } from "./excuses.ts";
-import type { Violation } from "./violation.ts";
+import { toViolation, type Violation } from "./violation.ts";
 import { Workload } from "./workload.ts";
 
 /** What a plan is run with. */
@@ -158,16 +158,8 @@ class Scenario {
       onViolation,
     });
     this.#nemesis = new Nemesis({ ...base, fleet });
-    const { sessions } = config;
-    this.#sessions = new SessionLoad({
-      world,
-      network,
-      disk,
-      counters,
-      brokenRules,
-      onViolation,
-      config: sessions,
-    });
+    const sessions = { world, network, disk, counters, brokenRules, onViolation };
+    this.#sessions = new SessionLoad({ ...sessions, config: config.sessions });
     this.#world = world;
     this.#network = network;
     this.#disk = disk;
@@ -178,30 +170,37 @@ class Scenario {
   async run(): Promise<ScenarioResult> {
     if (await this.#setUp()) {
       await this.#chaos();
-      if (!this.#isWrong() && (await this.#becomeLive())) await this.#finish();
+      if (!this.#isWrong() && (await this.#becomeLive()) && (await this.#finish())) await this.#renew();
     }
     return this.#judge();
   }
 
-  async #setUp(): Promise<boolean> {
-    const { cluster } = this.#options;
-    const process = this.#world.startProcess("format");
-    let isFormatted = false;
+  /** An operator does something to the volume in a process of its own; false if that failed. */
+  async #operate(
+    name: string,
+    action: (ports: SimulatedPorts) => Promise<void> | undefined,
+  ): Promise<boolean> {
+    const process = this.#world.startProcess(name);
+    let isDone = false;
     process.post("message", () => {
-      void cluster.format(portsOf(process, { network: this.#network, disk: this.#disk })).then(
+      const ports = portsOf(process, { network: this.#network, disk: this.#disk });
+      void Promise.resolve(action(ports)).then(
         () => {
-          isFormatted = true;
+          isDone = true;
         },
         (error: unknown) =>
-          this.#found({ type: "failure", message: `cannot format: ${describeError(error)}` }),
+          this.#found({ type: "failure", message: `cannot ${name}: ${describeError(error)}` }),
       );
     });
-    await this.#runUntil(SETUP_MS, () => isFormatted || this.#isWrong());
+    await this.#runUntil(SETUP_MS, () => isDone || this.#isWrong());
     process.kill();
-    if (!isFormatted) {
-      this.#found({ type: "no-progress", message: "the volume was not formatted" });
-      return false;
-    }
+    if (!isDone) this.#found({ type: "no-progress", message: `the operator could not ${name} the volume` });
+    return isDone;
+  }
+
+  async #setUp(): Promise<boolean> {
+    const { cluster } = this.#options;
+    if (!(await this.#operate("format", (ports) => cluster.format(ports)))) return false;
     for (const host of this.#fleet.hosts) this.#fleet.start(host);
     const isUp = await this.#runUntil(SETUP_MS, () => this.#fleet.up().length > 0);
     if (!isUp) this.#found({ type: "no-progress", message: "no member could open the fresh volume" });
@@ -263,7 +262,8 @@ class Scenario {
     }
   }
 
-  async #finish(): Promise<void> {
+  /** Reads everything through everybody, and has all leave. */
+  async #finish(): Promise<boolean> {
     const quietMs = this.#disk.lastLandingMs - this.#world.nowMs + QUIET_MS;
     await this.#runUntil(quietMs, () => this.#isWrong());
     const hosts = this.#fleet.up();
@@ -272,10 +272,35 @@ class Scenario {
     });
     if (!isRead) {
       this.#found({ type: "no-progress", message: "the final read did not end" });
-      return;
+      return false;
     }
-    if (!(await this.#outside(() => this.#leaveAll())))
-      this.#found({ type: "no-progress", message: "the members could not all leave" });
+    const haveLeft = await this.#outside(() => this.#leaveAll());
+    if (!haveLeft) this.#found({ type: "no-progress", message: "the members could not all leave" });
+    return haveLeft && !this.#isWrong();
+  }
+
+  /** Between two reigns an operator renews the terms; who comes back finds everything. Damage would be his to repair first. */
+  async #renew(): Promise<void> {
+    const { config } = this.#plan;
+    const { cluster } = this.#options;
+    if (cluster.renew === undefined || !config.volume.isRenewed || config.damage !== "none") return;
+    await this.#stopAll();
+    if (!(await this.#operate("renew", (ports) => cluster.renew?.(ports)))) return;
+    for (const host of this.#fleet.hosts) this.#fleet.start(host);
+    const areUp = await this.#runUntil(
+      this.#livenessMs(),
+      () => this.#fleet.up().length === config.hostCount,
+    );
+    if (!areUp || !(await this.#outside(() => this.#waitForOneServer())))
+      this.#found({ type: "no-progress", message: "the members did not come back to renewed terms" });
+    else if (await this.#finish()) this.#counters.add("terms-renewed");
+  }
+
+  /** One whose farewell failed may be about to start again. */
+  async #stopAll(): Promise<void> {
+    const { everybody } = this.#fleet;
+    await this.#runUntil(SETUP_MS, () => everybody.every(({ isComing }) => !isComing));
+    for (const host of everybody) this.#fleet.kill(host);
   }
 
   /** One after another; at once where the last ones could not elect each other, for then nobody may go before the others want to. */
@@ -354,20 +379,5 @@ class Scenario {
       });
     });
     return await this.#runUntil(this.#livenessMs(), () => isDone);
-  }
-}
-
-function toViolation({ key, verdict }: KeyComplaint): Violation {
-  switch (verdict.type) {
-    case "unknown":
-      return { type: "history-undecided", message: `key ${key}: given up after ${verdict.stepCount} steps` };
-    case "violation": {
-      const { operation, state, placedCount } = verdict;
-      const what = operation.f === "read" ? `read that saw ${JSON.stringify(operation.out)}` : operation.f;
-      const message =
-        `key ${key}: call ${operation.id}, a ${what}, fits nowhere: ` +
-        `after ${placedCount} operations the key was ${JSON.stringify(state)}`;
-      return { type: "not-linearizable", message };
-    }
   }
 }

@@ -1,3 +1,5 @@
+import type { KeyComplaint } from "../judge/linearizability.ts";
+
 /** What a run can find wrong. */
 export type ViolationType =
   /** The history of a key has no order: an acknowledged write was lost, or a read was stale. */
@@ -29,4 +31,20 @@ export type ViolationType =
 export interface Violation {
   readonly type: ViolationType;
   readonly message: string;
+}
+
+/** What a complaint about the history of a key is. */
+export function toViolation({ key, verdict }: KeyComplaint): Violation {
+  switch (verdict.type) {
+    case "unknown":
+      return { type: "history-undecided", message: `key ${key}: given up after ${verdict.stepCount} steps` };
+    case "violation": {
+      const { operation, state, placedCount } = verdict;
+      const what = operation.f === "read" ? `read that saw ${JSON.stringify(operation.out)}` : operation.f;
+      const message =
+        `key ${key}: call ${operation.id}, a ${what}, fits nowhere: ` +
+        `after ${placedCount} operations the key was ${JSON.stringify(state)}`;
+      return { type: "not-linearizable", message };
+    }
+  }
 }

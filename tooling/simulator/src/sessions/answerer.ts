@@ -90,7 +90,9 @@ export class Answerer {
       });
     this.#newest.set(rid, number);
     const isLarge = this.#random.chance(LARGE_PROBABILITY);
-    const answer = new Uint8Array(isLarge ? this.#random.between(NUMBER_BYTES, LARGE_ANSWER_BYTES) : NUMBER_BYTES);
+    const answer = new Uint8Array(
+      isLarge ? this.#random.between(NUMBER_BYTES, LARGE_ANSWER_BYTES) : NUMBER_BYTES,
+    );
     new DataView(answer.buffer).setUint32(0, number, true);
     const { clock } = this.#ports;
     clock.at(clock.now() + this.#random.range(0, ANSWER_MAX_MS), () => {

@@ -111,7 +111,7 @@ export class Caller {
     let isAnswered = false;
     while (!isAnswered) {
       const asked = deferred<boolean>();
-      this.process.post("message", () => void this.#ask(false).then(asked.resolve));
+      this.process.post("message", () => void this.#ask(false).then((is) => asked.resolve(is)));
       isAnswered = await asked.promise;
     }
     this.process.kill();

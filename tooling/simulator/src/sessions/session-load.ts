@@ -52,7 +52,10 @@ export class SessionLoad {
       answerer = this.#answerer ?? answerer;
       return answerer;
     };
-    this.#callers = Array.from({ length: callerCount }, (_, index) => new Caller(this.#options, index, newest));
+    this.#callers = Array.from(
+      { length: callerCount },
+      (_, index) => new Caller(this.#options, index, newest),
+    );
     void this.#disturb();
   }
 

@@ -30,8 +30,9 @@ import { type VolumeImage, VolumeReader } from "./volume-image.ts";
 /** What a shadow map works with. */
 export interface ShadowMapOptions {
   readonly medium: Medium;
-  readonly fsid: bigint;
   readonly layout: VolumeLayout;
+  /** The present generation of term slots. */
+  readonly region: QuorumRegion;
   /** Counts late writes of those who were given up. */
   readonly counters: Counters;
 }
@@ -60,10 +61,10 @@ export class ShadowMap {
   #newest: CommittedVolume | undefined;
 
   constructor(options: ShadowMapOptions) {
-    const { medium, fsid, layout } = options;
+    const { medium, region } = options;
     this.#options = options;
-    this.#region = { fsid, ...layout.quorum };
-    this.#reader = new VolumeReader({ medium, fsid });
+    this.#region = region;
+    this.#reader = new VolumeReader({ medium, fsid: region.fsid });
   }
 
   /** The newest committed record; undefined before the first. */
