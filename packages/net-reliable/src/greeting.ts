@@ -25,7 +25,7 @@ import { COMMAND_CHALLENGE, COMMAND_GREETING, COMMAND_WELCOME } from "./codes.ts
 import { SessionError } from "./errors.ts";
 
 /** Version of the session protocol; both sides must have the same. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** Bytes of a nonce. */
 export const NONCE_BYTES = 32;

@@ -11,6 +11,7 @@ import { bytes, u32, u53 } from "./fields.ts";
 import type { FrameSpace } from "./frame-space.ts";
 import { counterAt, putCounter } from "./frame-space.ts";
 import { type StructCodec, struct } from "./struct.ts";
+import { framesChecksum } from "./frames-checksum.ts";
 import { xxhash32 } from "./xxhash32.ts";
 
 /** A batch's header as it stands in the bytes. */
@@ -23,7 +24,7 @@ export interface BatchLayout {
   readonly seq: number;
   /** Greatest seq received from the other side (acknowledgement). */
   readonly recvSeq: number;
-  /** XXH32 of the frames. */
+  /** {@link framesChecksum} of the frames. */
   readonly framesChecksum: number;
   /** Zero. */
   readonly reserved: Uint8Array;
@@ -64,7 +65,7 @@ export function writeBatchHeader(
   view.setInt32(offset + 4, end - start, true);
   putCounter(view, offset + 8, seq);
   putCounter(view, offset + 16, recvSeq);
-  view.setUint32(offset + 24, xxhash32(frames.view, start, end), true);
+  view.setUint32(offset + 24, framesChecksum(frames, start, end), true);
   view.setInt32(offset + 28, 0, true);
   view.setUint32(offset, xxhash32(view, offset + 4, offset + BATCH_HEADER_BYTES), true);
 }
@@ -99,8 +100,9 @@ export function batchLength({ view }: FrameSpace, offset: number, end: number): 
  *
  * @throws {@link FrameError} when they are damaged.
  */
-export function verifyBatch({ view }: FrameSpace, offset: number, length: number): void {
-  if (view.getUint32(offset + 24, true) !== xxhash32(view, offset + BATCH_HEADER_BYTES, offset + length))
+export function verifyBatch(space: FrameSpace, offset: number, length: number): void {
+  const checksum = framesChecksum(space, offset + BATCH_HEADER_BYTES, offset + length);
+  if (space.view.getUint32(offset + 24, true) !== checksum)
     throw new FrameError("ERR_HOLDFAST_FRAME_CHECKSUM", "frames do not match their checksum", length);
 }
 
