@@ -32,6 +32,8 @@ export interface Result {
 export interface RunSettings {
   readonly input?: string | Uint8Array;
   readonly uid?: number;
+  /** File descriptor for stderr, which nobody reads here then. */
+  readonly stderr?: number;
 }
 
 /** A place for volumes, files and sockets of one test file. */
@@ -64,10 +66,10 @@ export class Workplace {
     await rm(this.directory, { recursive: true, force: true });
   }
 
-  spawn(args: readonly string[], { uid }: RunSettings = {}): ChildProcess {
+  spawn(args: readonly string[], { uid, stderr }: RunSettings = {}): ChildProcess {
     const child = spawn(process.execPath, [COMMAND, ...args], {
       ...this.#surroundings,
-      stdio: ["pipe", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", stderr ?? "pipe"],
       ...(uid === undefined ? {} : { uid, gid: uid }),
     });
     // A command that ends without reading its input breaks the pipe; its exit tells the rest.

@@ -141,3 +141,19 @@ test("garbage to the server's port is cut off, and members go on", async () => {
   expect(await place.succeed(["get", url, "key"])).toBe("value");
   expect(await member.end("SIGTERM")).toMatchObject({ code: 0 });
 });
+
+test("two processes with one configuration are two members, and both work", async () => {
+  const url = await place.volume("cloned.hf");
+  const original = await place.member(url, ["--name", "clone"]);
+  const { rid } = await original.started;
+  const copy = await place.member(url, ["--name", "clone"]);
+  expect((await copy.started).rid).not.toBe(rid);
+
+  await place.succeed(["put", url, "key", "value"]);
+  const { members } = JSON.parse(await place.succeed(["status", url, "--json"]));
+  expect(await original.end("SIGTERM")).toMatchObject({ code: 0 });
+
+  expect(members.filter(({ name }: { readonly name: string }) => name === "clone")).toHaveLength(2);
+  expect(await place.succeed(["get", url, "key"])).toBe("value");
+  expect(await copy.end("SIGTERM")).toMatchObject({ code: 0 });
+});

@@ -44,9 +44,13 @@ export function writeOut(text: string | Uint8Array): Promise<boolean> {
   });
 }
 
-/** Errors of stdout are told to whoever writes, by {@link writeOut}; here they would end the process at once. */
+/**
+ * Errors of stdout are told to whoever writes, by {@link writeOut}; here they would end the process at once. What cannot be told
+ * on stderr cannot be told at all: the exit code stays.
+ */
 export function guardOutput(): void {
   process.stdout.on("error", () => {});
+  process.stderr.on("error", () => {});
 }
 
 function isReaderGone(error: Error): boolean {

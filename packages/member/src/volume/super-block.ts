@@ -27,7 +27,7 @@ import {
   u32,
   u64,
 } from "@holdfast/wire-format";
-import { SUPER_BLOCK } from "./layout.ts";
+import { layoutFor, SUPER_BLOCK, VolumeTooSmallError } from "./layout.ts";
 import { ProcessRecord } from "./process-record.ts";
 
 /** Version of everything on disk and on the wire that this code speaks. */
@@ -269,6 +269,22 @@ function check(superBlock: SuperBlock, device: BlockDevice, formatHash: bigint, 
       device.url,
     );
   }
+  checkGeometry(superBlock, device);
+}
+
+/** Its checksum vouches for what was written, not for whoever wrote it. @throws {@link VolumeError} */
+function checkGeometry({ blockCount, termsMax, votes }: SuperBlock, device: BlockDevice): void {
+  try {
+    layoutFor(blockOffset(blockCount), termsMax);
+    if (votes > 0) return;
+  } catch (error) {
+    if (!(error instanceof VolumeTooSmallError || error instanceof RangeError)) throw error;
+  }
+  throw new VolumeError(
+    "ERR_HOLDFAST_SUPER_CORRUPT",
+    `the super block of ${device.url} describes a volume that cannot be: ${blockCount} blocks, ${termsMax} terms, ${votes} votes; restore block ${SUPER_BLOCK} and the volume's last block from a copy`,
+    device.url,
+  );
 }
 
 function hex(value: bigint): string {

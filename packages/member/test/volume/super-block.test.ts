@@ -14,7 +14,7 @@ import { NO_PROCESS } from "../../src/volume/process-record.ts";
 import { MemoryDevice } from "../world/memory-device.ts";
 
 const FORMAT_HASH = 0x1122_3344_5566_7788n;
-const DEVICE_BYTES = 1 * MIB;
+const DEVICE_BYTES = 16 * MIB;
 const LAST_BLOCK = BigInt(DEVICE_BYTES / BLOCK_BYTES) - 1n;
 
 const SUPER: SuperBlock = {
@@ -44,7 +44,8 @@ test("both copies stand at block 16 and in the last block, and say the same", as
 });
 
 test("the bytes of a super block", () => {
-  const bytes = SuperBlock.encode(SUPER);
+  const super256 = { ...SUPER, blockCount: 256n };
+  const bytes = SuperBlock.encode(super256);
 
   expect(SuperBlock.sizeBytes).toBe(278);
   expect(Buffer.from(bytes.subarray(0, 47)).toString("hex")).toBe(
@@ -61,7 +62,7 @@ test("the bytes of a super block", () => {
     ].join(""),
   );
   expect(Buffer.from(bytes.subarray(79, 89)).toString("hex")).toBe("07006772c3b6c39f6500");
-  expect(SuperBlock.decode(bytes)).toEqual(SUPER);
+  expect(SuperBlock.decode(bytes)).toEqual(super256);
 });
 
 test.each([
@@ -208,6 +209,40 @@ test.each([
   );
 
   await expect(readSuper(device, FORMAT_HASH)).rejects.toBeInstanceOf(VolumeError);
+});
+
+test.each<Partial<SuperBlock>>([
+  { blockCount: 0n },
+  { blockCount: 17n },
+  { termsMax: 0 },
+  { termsMax: 600 },
+  { termsMax: 0xffff_ffff },
+  { votes: 0 },
+])(
+  "a super block that describes an impossible volume is refused, right checksums or not: %o",
+  async (absurd) => {
+    const device = deviceWith(SUPER);
+    const payload = SuperBlock.encode({ ...SUPER, ...absurd });
+    const identity = { fsid: SUPER.fsid, term: 0n, writer: 0n, seq: 1n, type: BlockType.super };
+    const copies = [SUPER_BLOCK, LAST_BLOCK];
+    place(
+      device,
+      copies.map((address) => ({ address, block: sealBlock({ ...identity, address }, payload) })),
+    );
+
+    expect(await refusal(readSuper(device, FORMAT_HASH))).toMatchObject({
+      code: "ERR_HOLDFAST_SUPER_CORRUPT",
+    });
+  },
+);
+
+test("a super block whose volume is larger than any device is a device that was cut off", async () => {
+  const device = deviceWith(SUPER);
+  place(device, sealSuper({ ...SUPER, blockCount: 2n ** 52n }).slice(0, 1));
+
+  expect(await refusal(readSuper(device, FORMAT_HASH))).toMatchObject({
+    code: "ERR_HOLDFAST_VOLUME_TRUNCATED",
+  });
 });
 
 test("a super block of another place is not taken for this one's", async () => {

@@ -1,4 +1,4 @@
-import { NO_BROKEN_RULES } from "@holdfast/environment";
+import { BLOCK_BYTES, NO_BROKEN_RULES } from "@holdfast/environment";
 import { describe, expect, test } from "vitest";
 import {
   DEFAULT_QUORUM_TIMING,
@@ -282,6 +282,22 @@ describe("the status of a term", () => {
         record: { term: 2n, seq: 1n },
       });
     }
+  });
+
+  test("comes from a record that a device wrote over its own other copy", async () => {
+    const world = new World();
+    const { leadership } = await electOne(world);
+    const [place, other] = [recordBlock(REGION, 2n, 0), recordBlock(REGION, 2n, 1)].map(
+      (block) => Number(block) * BLOCK_BYTES,
+    ) as [number, number];
+    const before = world.bytes.slice(other, other + BLOCK_BYTES);
+    await outcomeOf(world, leadership.commit(PAYLOAD, "unix:/a"));
+    world.bytes.copyWithin(place, other, other + BLOCK_BYTES);
+    world.bytes.set(before, other);
+
+    expect(await outcomeOf(world, readTermStatus(REGION, world.ports(), 2n))).toMatchObject({
+      record: { term: 2n, seq: 1n },
+    });
   });
 
   test("is superseded by a later announcement", async () => {

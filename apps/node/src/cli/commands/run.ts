@@ -104,8 +104,14 @@ async function serveCommands(
   }
 }
 
+/** Log that is kept while it cannot be written; what comes then is left out. */
+const UNWRITTEN_LOG_BYTES_MAX: number = 1024 * 1024;
+
 function makeLog(level: string): Logger {
-  return pino({ level, formatters: { log: readable } }, pino.destination({ dest: 2, sync: true }));
+  const destination = pino.destination({ dest: 2, sync: true, maxLength: UNWRITTEN_LOG_BYTES_MAX });
+  // A log that takes nothing, its disk being full, ends no member; it goes on when there is room again.
+  destination.on("error", () => {});
+  return pino({ level, formatters: { log: readable } }, destination);
 }
 
 function readable(facts: Record<string, unknown>): Record<string, unknown> {
