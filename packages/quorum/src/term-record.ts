@@ -15,6 +15,8 @@ export class TermRecordReading {
   #copy: RecordCopy = 0;
   #reading: SlotReading;
   #record: CommitRecord | undefined;
+  /** Halves of which no copy read so far is sound. */
+  #damaged: readonly bigint[] = [0n, 1n];
 
   constructor(region: QuorumRegion, nextId: NextId, term: bigint) {
     this.#region = region;
@@ -33,20 +35,26 @@ export class TermRecordReading {
     return this.#record;
   }
 
+  /** True if neither copy of a half is sound: {@link record} may be older than what stood there. */
+  get isDamaged(): boolean {
+    return this.#damaged.length > 0;
+  }
+
   /** Takes an answer; returns the next read, or undefined when {@link record} is known. */
   accept(event: BlocksRead): ReadBlocks | undefined {
     const again = this.#reading.accept(event);
     if (again !== undefined) return again;
     const address = recordBlock(this.#region, this.#term, this.#copy);
-    let isDamaged = false;
+    const damaged: bigint[] = [];
     for (const half of [0n, 1n]) {
       const slot = this.#reading.at(address + half);
       const isWritten = slot.state === "record" || slot.state === "misplaced";
-      if (slot.state === "unreadable" || slot.state === "misplaced") isDamaged = true;
+      if (slot.state === "unreadable" || slot.state === "misplaced") damaged.push(half);
       if (isWritten && (this.#record === undefined || slot.record.seq > this.#record.seq))
         this.#record = slot.record;
     }
-    if (!isDamaged || this.#copy === 1) return undefined;
+    this.#damaged = this.#damaged.filter((half) => damaged.includes(half));
+    if (!this.isDamaged || this.#copy === 1) return undefined;
     this.#copy = 1;
     this.#reading = this.#readCopy();
     return this.#reading.request;

@@ -5,7 +5,7 @@
  * no eviction of it. Then whoever comes later and reads the journal sees the write. Two things may stand in the way:
  *
  *   - A later term: the write waits until its server has counted this member in, and looks again.
- *   - A record that tells of evictions unknown here, or none that can be read: the server is asked. Its word, given
+ *   - A record that tells of evictions unknown here, or damage that may hide a newer one: the server is asked. Its word, given
  *     after a check that began when it was asked, is as good as the look: whoever evicts this member does so later.
  *
  * A device that shows less than it has shown before ends the membership: what was acknowledged is gone from it.
@@ -36,21 +36,25 @@ export async function checkCommitted(options: CommitCheckOptions): Promise<void>
   for (;;) {
     if (link.failure !== undefined) throw link.failure;
     const { term } = link;
-    const { isSuperseded, record } = await options.readTermStatus(term);
+    const { isSuperseded, record, isDamaged } = await options.readTermStatus(term);
     if (link.failure !== undefined) throw link.failure;
-    if (record !== undefined) takeSeen(options, record);
+    if (!isDamaged) takeSeen(options, term, record);
     if (isSuperseded && !options.brokenRules.has("superseded-term-waits")) {
       await link.termAfter(term);
       continue;
     }
-    const isKnown = record !== undefined && evictGenerationOf(record.payload) === link.evictGeneration;
-    return isKnown ? undefined : await link.confirm();
+    const generation = record === undefined || isDamaged ? undefined : evictGenerationOf(record.payload);
+    return generation === link.evictGeneration ? undefined : await link.confirm();
   }
 }
 
-function takeSeen({ link, newestSeen }: CommitCheckOptions, record: CommitRecord): void {
+function takeSeen(
+  { link, newestSeen }: CommitCheckOptions,
+  term: bigint,
+  record: CommitRecord | undefined,
+): void {
   try {
-    newestSeen.take(record);
+    newestSeen.take(term, record);
   } catch (error) {
     if (error instanceof DeviceRolledBackError) link.fail(error);
     throw error;

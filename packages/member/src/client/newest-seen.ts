@@ -25,14 +25,18 @@ export class NewestSeen {
   #seq = 0n;
 
   /**
-   * Takes what the device shows of a term's commits now.
+   * Takes what the device shows now of the commits of a term whose server has counted this member in, undefined if that is none.
    *
-   * @throws {@link DeviceRolledBackError} when it has shown more before.
+   * @throws {@link DeviceRolledBackError} when it must have held more before.
    */
-  take({ term, seq }: Pick<CommitRecord, "term" | "seq">): void {
-    // With one half of copy 0 damaged, the newest that can be read may be one commit older than what was there before.
-    if (term === this.#term && seq + 1n < this.#seq) throw new DeviceRolledBackError(term, this.#seq, seq);
-    if (term < this.#term || (term === this.#term && seq <= this.#seq)) return;
+  take(term: bigint, record: Pick<CommitRecord, "seq"> | undefined): void {
+    const seq = record?.seq ?? 0n;
+    const seen = term === this.#term ? this.#seq : 0n;
+    // A record proves the one before it, and to be counted in the first one. Itself it may not be there the next time: one in
+    // flight may be on one side of a mirror only, and of one whose first copy was damaged since the other may not be written.
+    const proven = seen > 1n ? seen - 1n : 1n;
+    if (seq < proven) throw new DeviceRolledBackError(term, proven, seq);
+    if (term < this.#term || seq <= seen) return;
     this.#term = term;
     this.#seq = seq;
   }

@@ -1,8 +1,9 @@
 import { NO_BROKEN_RULES } from "@holdfast/environment";
-import { readTermStatus } from "@holdfast/quorum";
+import { readSlot, readTermStatus } from "@holdfast/quorum";
 import { expect, test } from "vitest";
 import { type CommitCheckOptions, checkCommitted } from "../../src/client/commit-check.ts";
 import { NewestSeen } from "../../src/client/newest-seen.ts";
+import { VolumeState } from "../../src/volume/volume-state.ts";
 import { ServerWorld, type TestServer } from "../world/server-world.ts";
 
 const EVICTED = new Error("evicted");
@@ -60,6 +61,12 @@ function evictSomebody({ committer }: TestServer): Promise<void> {
   });
 }
 
+/** Evictions that the record in a block tells of. */
+function evictGenerationAt({ device, region }: ServerWorld, block: bigint): bigint | undefined {
+  const slot = readSlot(region, block, device.block(block));
+  return slot.state === "record" ? VolumeState.decode(slot.record.payload).evictGeneration : undefined;
+}
+
 test("in the term and the generation that the member knows, a look at the device is enough", async () => {
   const { link, check } = await fixture();
 
@@ -96,6 +103,23 @@ test("a record that cannot be read is no reason to fail, and none to pass: the s
   await checked;
 
   expect(link.asked).toEqual(["confirm"]);
+});
+
+test("where the newest record may be damaged, the one before it is not believed: the server is asked", async () => {
+  const { world, server, link, check } = await fixture();
+  await evictSomebody(server);
+  const { recordsBlock, recordsCopyBlock } = world.layout.quorum;
+  for (const first of [recordsBlock, recordsCopyBlock])
+    for (const half of [0n, 1n]) {
+      const block = first + 2n * (link.term - 1n) + half;
+      if (evictGenerationAt(world, block) === 1n) world.device.damage(block);
+    }
+  link.onConfirm = () => Promise.reject(EVICTED);
+  const outcome = check().catch((error: unknown) => error);
+
+  await world.clock.advance(1000);
+
+  expect(await outcome).toBe(EVICTED);
 });
 
 test("a superseded term is waited out: when the next server has counted the member in, it looks again", async () => {
@@ -172,6 +196,16 @@ test("scenario 23: a device that went back to an earlier state ends the membersh
 
   await expect(check()).rejects.toMatchObject({ code: "ERR_HOLDFAST_DEVICE_ROLLED_BACK" });
   expect(link.failure).toMatchObject({ code: "ERR_HOLDFAST_DEVICE_ROLLED_BACK" });
+});
+
+test("scenario 23: so does one that went back to before the term of the present server", async () => {
+  const { world, link, check } = await fixture();
+  const before = world.device.bytes.slice();
+  link.term = (await world.serve(2n)).leadership.term;
+  await check();
+  world.device.bytes.set(before);
+
+  await expect(check()).rejects.toMatchObject({ code: "ERR_HOLDFAST_DEVICE_ROLLED_BACK" });
 });
 
 test("a newest commit whose first copy is damaged since is no roll-back", async () => {

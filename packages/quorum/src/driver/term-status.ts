@@ -15,6 +15,8 @@ export interface TermStatus {
   readonly isSuperseded: boolean;
   /** The newest readable record of the term (copy 0, where damaged copy 1); undefined: none yet. */
   readonly record: CommitRecord | undefined;
+  /** True if a newer record may have stood where neither copy can be read. */
+  readonly isDamaged: boolean;
 }
 
 /** Reads a term's status, all of it after the call: two reads at once when nothing is damaged. */
@@ -26,5 +28,5 @@ export async function readTermStatus(
   const check = new Check({ region, term, brokenRules: NO_BROKEN_RULES }, countIds());
   const reading = new TermRecordReading(region, countIds(), term);
   const [outcome] = await Promise.all([runCheck(check, ports), runReading(reading, ports)]);
-  return { isSuperseded: outcome.type === "deposed", record: reading.record };
+  return { isSuperseded: outcome.type === "deposed", record: reading.record, isDamaged: reading.isDamaged };
 }
