@@ -27,8 +27,12 @@ import { listening, stopListening } from "./listening.ts";
 import { derivePsk, dialWithPsk, listenWithPsk } from "./psk.ts";
 import { type ReadTarget, SocketStream } from "./socket-stream.ts";
 
-/** Bytes that a dialled stream reads at most at once. */
-const READ_BYTES = 256 * 1024;
+/**
+ * Bytes that a dialled stream reads at most at once, where its user has no place for them. With all that has come in
+ * one read, this process and the peer would take turns instead of working at the same time; with much less, the system
+ * calls tell.
+ */
+const READ_BYTES = 32 * 1024;
 
 /** Where all dialled streams read: what came is taken before anything else is read. */
 const READ_BUFFER = new Uint8Array(READ_BYTES);
@@ -122,7 +126,7 @@ class SocketTransport implements NodeTransport {
       accept(new SocketStream(socket, peerOf(socket, "tls", address)));
     });
     server.on("tlsClientError", (error, socket) => {
-      handshakes.failed(socket.remoteAddress ?? "", error.message);
+      handshakes.failed(socket.remoteAddress ?? "", error);
       socket.destroy();
     });
     return server;
