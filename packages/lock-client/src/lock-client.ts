@@ -22,8 +22,6 @@ import {
   type LockMode,
   type LockRange,
   type LockReport,
-  RangeIndex,
-  weakerMode,
 } from "@holdfast/lock-protocol";
 import type {
   LockClientConfig,
@@ -32,17 +30,15 @@ import type {
   LockClientEvent,
   WaitFailure,
 } from "./events.ts";
-import { IdleList } from "./idle-list.ts";
-import { LockState, type Waiter } from "./lock-state.ts";
+import type { LockState } from "./lock-state.ts";
+import { LockTable } from "./lock-table.ts";
 
 const NO_EFFECTS: readonly LockClientEffect[] = [];
 
 /** The locks of one member. */
 export class LockClient {
   readonly #config: LockClientConfig;
-  readonly #locks: Map<string, LockState> = new Map();
-  readonly #ranges: RangeIndex = new RangeIndex();
-  readonly #idle: IdleList = new IdleList();
+  readonly #locks: LockTable = new LockTable();
   #phase: "open" | "closed" | "lost" = "open";
   #term = 0n;
 
@@ -52,7 +48,7 @@ export class LockClient {
 
   /** True when more locks lie idle than the limit: follow the acquire with `shrink`. */
   get isOverIdleLimit(): boolean {
-    return this.#idle.count > this.#config.idleLimit;
+    return this.#locks.idle.count > this.#config.idleLimit;
   }
 
   /**
@@ -62,9 +58,9 @@ export class LockClient {
    * @returns the lock to hand to {@link release}, or undefined when it must be acquired.
    */
   take(id: string, mode: "read" | "write"): LockState | undefined {
-    const lock = this.#locks.get(id);
+    const lock = this.#locks.find(id);
     if (lock === undefined || !covers(lock.usable, mode) || this.#phase !== "open") return undefined;
-    if (lock.isListed) this.#idle.remove(lock);
+    if (lock.isListed) this.#locks.idle.remove(lock);
     if (mode === "write") lock.writers += 1;
     else lock.readers += 1;
     return lock;
@@ -76,7 +72,7 @@ export class LockClient {
     else lock.readers -= 1;
     invariant(lock.writers >= 0 && lock.readers >= 0, "a lock is released once per use");
     if (lock.isAtRest) {
-      if (lock.readers === 0 && lock.writers === 0) this.#park(lock);
+      if (lock.readers === 0 && lock.writers === 0) this.#locks.park(lock);
       return NO_EFFECTS;
     }
     const effects: LockClientEffect[] = [];
@@ -130,21 +126,12 @@ export class LockClient {
 
   /** What this member holds, for a new server; the old mode where a demand is unanswered. */
   report(): LockReport[] {
-    const reports: LockReport[] = [];
-    for (const { range, mode, writeSeq } of this.#locks.values())
-      if (mode !== "null") reports.push({ start: range.start, end: range.end, mode, writeSeq });
-    return reports;
+    return this.#locks.report();
   }
 
   /** What is in the table now. Walks it. */
   counts(): LockClientCounts {
-    let userCount = 0;
-    let waiterCount = 0;
-    for (const lock of this.#locks.values()) {
-      userCount += lock.readers + lock.writers;
-      waiterCount += lock.waiters.length;
-    }
-    return { lockCount: this.#locks.size, idleCount: this.#idle.count, userCount, waiterCount };
+    return this.#locks.counts();
   }
 
   #acquire(event: LockClientEvent & { type: "acquire" }, effects: LockClientEffect[]): void {
@@ -153,26 +140,26 @@ export class LockClient {
       effects.push({ type: "fail", waiter, cause: this.#phase });
       return;
     }
-    const lock = this.#lockFor(range);
+    const lock = this.#locks.lockFor(range);
     if (lock === undefined) {
       effects.push({ type: "fail", waiter, cause: "overlap" });
       return;
     }
-    this.#idle.remove(lock);
+    this.#locks.idle.remove(lock);
     lock.waiters.push({ waiter, mode });
     this.#admit(lock, effects);
     this.#advance(lock, effects);
   }
 
   #cancel(event: LockClientEvent & { type: "cancel" }, effects: LockClientEffect[]): void {
-    const lock = this.#locks.get(event.range.id);
+    const lock = this.#locks.find(event.range.id);
     if (lock === undefined) return;
     lock.waiters = lock.waiters.filter(({ waiter }) => waiter !== event.waiter);
     this.#advance(lock, effects);
   }
 
   #granted(event: LockClientEvent & { type: "granted" }, effects: LockClientEffect[]): void {
-    const lock = this.#locks.get(event.range.id);
+    const lock = this.#locks.find(event.range.id);
     // Only after `lose-all` can an answer meet no question.
     if (lock?.requested === undefined) return;
     const { requested } = lock;
@@ -210,7 +197,7 @@ export class LockClient {
   }
 
   #refused(event: LockClientEvent & { type: "refused" }, effects: LockClientEffect[]): void {
-    const lock = this.#locks.get(event.range.id);
+    const lock = this.#locks.find(event.range.id);
     if (lock?.requested === undefined) return;
     const { requested } = lock;
     lock.requested = undefined;
@@ -221,7 +208,7 @@ export class LockClient {
   }
 
   #settled(range: LockRange, effects: LockClientEffect[]): void {
-    const lock = this.#locks.get(range.id);
+    const lock = this.#locks.find(range.id);
     if (lock?.isSettling !== true) return;
     lock.isSettling = false;
     lock.usable = lock.mode;
@@ -230,11 +217,11 @@ export class LockClient {
   }
 
   #settleFailed(event: LockClientEvent & { type: "settle-failed" }, effects: LockClientEffect[]): void {
-    const lock = this.#locks.get(event.range.id);
+    const lock = this.#locks.find(event.range.id);
     if (lock?.isSettling !== true) return;
     lock.isSettling = false;
     lock.isGivingBack = true;
-    for (const { waiter } of takeServed(lock, lock.mode))
+    for (const { waiter } of lock.takeServed(lock.mode))
       effects.push({ type: "fail", waiter, cause: "unsettled", error: event.error });
     this.#advance(lock, effects);
   }
@@ -250,18 +237,18 @@ export class LockClient {
       effects.push({ type: "decline", invalidation, refusal: LOCK_REFUSALS.staleTerm });
       return;
     }
-    const lock = this.#locks.get(event.id);
+    const lock = this.#locks.find(event.id);
     if (lock === undefined) {
       effects.push({ type: "answer", invalidation, mode: "null" });
       return;
     }
-    this.#idle.remove(lock);
+    this.#locks.idle.remove(lock);
     lock.demands.push({ invalidation, to });
     this.#advance(lock, effects);
   }
 
   #flushed(range: LockRange, effects: LockClientEffect[]): void {
-    const lock = this.#locks.get(range.id);
+    const lock = this.#locks.find(range.id);
     const to = lock?.flushingTo;
     if (lock === undefined || to === undefined) return;
     lock.flushingTo = undefined;
@@ -282,7 +269,7 @@ export class LockClient {
   #newServer(term: bigint, effects: LockClientEffect[]): void {
     if (term <= this.#term) return;
     this.#term = term;
-    for (const lock of this.#locks.values()) {
+    for (const lock of this.#locks.all()) {
       if (lock.demands.length === 0) continue;
       for (const { invalidation } of lock.demands)
         effects.push({ type: "decline", invalidation, refusal: LOCK_REFUSALS.staleTerm });
@@ -294,16 +281,16 @@ export class LockClient {
   }
 
   #shrink(effects: LockClientEffect[]): void {
-    const { oldest } = this.#idle;
+    const { oldest } = this.#locks.idle;
     if (oldest === undefined || !this.isOverIdleLimit) return;
-    this.#idle.remove(oldest);
+    this.#locks.idle.remove(oldest);
     oldest.isGivingBack = true;
     this.#advance(oldest, effects);
   }
 
   #shutDown(effects: LockClientEffect[]): void {
     if (this.#phase === "open") this.#phase = "closed";
-    for (const lock of this.#locks.values()) {
+    for (const lock of this.#locks.all()) {
       this.#failWaiters(lock, "write", "closed", effects);
       this.#advance(lock, effects);
     }
@@ -311,10 +298,8 @@ export class LockClient {
 
   #loseAll(effects: LockClientEffect[]): void {
     this.#phase = "lost";
-    for (const lock of this.#locks.values()) {
+    for (const lock of this.#locks.all()) {
       this.#failWaiters(lock, "write", "lost", effects);
-      this.#idle.remove(lock);
-      this.#ranges.delete(lock.range);
       lock.mode = "null";
       lock.usable = "null";
       lock.isGivingBack = false;
@@ -333,7 +318,7 @@ export class LockClient {
   #advance(lock: LockState, effects: LockClientEffect[]): void {
     if (lock.isSettling || lock.flushingTo !== undefined) return;
     this.#answerDemands(lock, effects);
-    const target = targetOf(lock);
+    const target = lock.target;
     if (target !== undefined) {
       lock.usable = target;
       if (!lock.isUsedAbove(target)) this.#flush(lock, target, effects);
@@ -342,11 +327,11 @@ export class LockClient {
     lock.usable = lock.mode;
     this.#admit(lock, effects);
     if (lock.requested !== undefined) return;
-    const wanted = strongestOf(lock);
+    const wanted = lock.strongestWanted;
     if (wanted !== undefined || lock.isOwedToServer) {
       lock.requested = wanted ?? "null";
       effects.push({ type: "request", range: lock.range, mode: lock.requested, held: lock.mode });
-    } else if (lock.isIdle) this.#park(lock);
+    } else if (lock.isIdle) this.#locks.park(lock);
   }
 
   /** Rule 2: answers every demand that the present mode meets. */
@@ -372,7 +357,7 @@ export class LockClient {
   /** Makes users of the waiters that the usable mode serves. */
   #admit(lock: LockState, effects: LockClientEffect[]): void {
     if (lock.usable === "null") return;
-    for (const { waiter, mode } of takeServed(lock, lock.usable)) {
+    for (const { waiter, mode } of lock.takeServed(lock.usable)) {
       if (mode === "write") lock.writers += 1;
       else lock.readers += 1;
       effects.push({ type: "admit", waiter, lock, mode });
@@ -386,49 +371,6 @@ export class LockClient {
     cause: WaitFailure | number,
     effects: LockClientEffect[],
   ): void {
-    for (const { waiter } of takeServed(lock, mode)) effects.push({ type: "fail", waiter, cause });
+    for (const { waiter } of lock.takeServed(mode)) effects.push({ type: "fail", waiter, cause });
   }
-
-  /** Lays an idle lock aside: into the list while it is worth something, out of the table otherwise. */
-  #park(lock: LockState): void {
-    if (lock.mode !== "null") {
-      if (!lock.isListed) this.#idle.add(lock);
-    } else if (this.#locks.get(lock.range.id) === lock) {
-      this.#locks.delete(lock.range.id);
-      this.#ranges.delete(lock.range);
-    }
-  }
-
-  /** The lock that `range` names, new if need be; undefined when it overlaps one of another start or end. */
-  #lockFor(range: LockRange): LockState | undefined {
-    const known = this.#locks.get(range.id);
-    if (known !== undefined) return known.range.endId === range.endId ? known : undefined;
-    if (this.#ranges.overlapping(range) !== undefined) return undefined;
-    const lock = new LockState(range);
-    this.#locks.set(range.id, lock);
-    this.#ranges.add(range);
-    return lock;
-  }
-}
-
-/** Takes out the waiters that `mode` serves, in the order they came. */
-function takeServed(lock: LockState, served: LockMode): readonly Waiter[] {
-  const { waiters } = lock;
-  if (waiters.length === 0) return waiters;
-  lock.waiters = waiters.filter(({ mode }) => !covers(served, mode));
-  return waiters.filter(({ mode }) => covers(served, mode));
-}
-
-/** The mode to fall to, or undefined when nothing has to be given up. */
-function targetOf(lock: LockState): LockMode | undefined {
-  if (lock.isGivingBack) return "null";
-  const [first] = lock.demands;
-  if (first === undefined) return undefined;
-  return lock.demands.reduce((mode, { to }) => weakerMode(mode, to), first.to);
-}
-
-/** The strongest mode somebody waits for, or undefined when nobody waits. */
-function strongestOf(lock: LockState): LockMode | undefined {
-  if (lock.waiters.length === 0) return undefined;
-  return lock.waiters.some(({ mode }) => mode === "write") ? "write" : "read";
 }

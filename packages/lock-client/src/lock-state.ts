@@ -1,7 +1,7 @@
 /*
  * What a member knows of one lock. Only the machine writes to it.
  */
-import { covers, type LockMode, type LockRange } from "@holdfast/lock-protocol";
+import { covers, type LockMode, type LockRange, weakerMode } from "@holdfast/lock-protocol";
 
 /** A local user that waits for a mode. */
 export interface Waiter {
@@ -75,5 +75,27 @@ export class LockState {
   /** True when a local user needs more than `mode`. */
   isUsedAbove(mode: LockMode): boolean {
     return (this.writers > 0 && !covers(mode, "write")) || (this.readers > 0 && !covers(mode, "read"));
+  }
+
+  /** Takes out the waiters that `served` serves, in the order they came. */
+  takeServed(served: LockMode): readonly Waiter[] {
+    const { waiters } = this;
+    if (waiters.length === 0) return waiters;
+    this.waiters = waiters.filter(({ mode }) => !covers(served, mode));
+    return waiters.filter(({ mode }) => covers(served, mode));
+  }
+
+  /** The mode to fall to, or undefined when nothing has to be given up. */
+  get target(): LockMode | undefined {
+    if (this.isGivingBack) return "null";
+    const [first] = this.demands;
+    if (first === undefined) return undefined;
+    return this.demands.reduce((mode, { to }) => weakerMode(mode, to), first.to);
+  }
+
+  /** The strongest mode somebody waits for, or undefined when nobody waits. */
+  get strongestWanted(): LockMode | undefined {
+    if (this.waiters.length === 0) return undefined;
+    return this.waiters.some(({ mode }) => mode === "write") ? "write" : "read";
   }
 }

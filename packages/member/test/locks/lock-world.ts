@@ -7,6 +7,7 @@
 import { LockClient, type LockClientEffect, type LockState } from "@holdfast/lock-client";
 import { type LockMode, LockRange } from "@holdfast/lock-protocol";
 import { LockServer, type LockServerEffect } from "@holdfast/lock-server";
+import { SeededRandom } from "@holdfast/memory-ports";
 import { KEY_BYTES } from "@holdfast/wire-format";
 
 /** A promise of the locks that did not hold. */
@@ -64,7 +65,7 @@ export class LockWorld {
     declined: 0,
     admitted: 0,
   };
-  readonly #random: () => number;
+  readonly #random: SeededRandom;
   readonly #brokenRules: ReadonlySet<string>;
   readonly #members: Member[] = [];
   /** Dead, not yet evicted. */
@@ -78,7 +79,7 @@ export class LockWorld {
   #lastRid = 0n;
 
   constructor(seed: number, brokenRules: ReadonlySet<string> = new Set()) {
-    this.#random = randomOf(seed);
+    this.#random = new SeededRandom(seed);
     this.#brokenRules = brokenRules;
     this.#server = new LockServer({ term: this.#term, locksMax: 10 });
     this.#server.handle({ type: "begin-recovery", members: [] });
@@ -381,7 +382,7 @@ export class LockWorld {
   }
 
   #below(limit: number): number {
-    return this.#random() % limit;
+    return this.#random.u32() % limit;
   }
 
   #pick<T>(from: readonly T[]): T | undefined {
@@ -391,15 +392,4 @@ export class LockWorld {
 
 function bigintText(_: string, value: unknown): unknown {
   return typeof value === "bigint" ? String(value) : value;
-}
-
-/** Mulberry32 by Tommy Ettinger (public domain): every 32-bit seed gives another run. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
-  };
 }
