@@ -4,6 +4,7 @@ export { executableFenceAgent } from "./fence-agent.ts";
 export { nodeProcesses, parseProcessStat } from "./fence-process.ts";
 export type { ProcessStat } from "./fence-process.ts";
 export { nodePorts } from "./node-ports.ts";
+export { processWarnings } from "./process-warnings.ts";
 export type { NodePorts } from "./node-ports.ts";
 export { pipeStream } from "./pipe-stream.ts";
 export type { PipeEnds } from "./pipe-stream.ts";

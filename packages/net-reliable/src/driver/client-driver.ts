@@ -13,6 +13,7 @@ import { NONCE_BYTES, completeIdentity } from "../greeting.ts";
 import type { Done } from "../pending-requests.ts";
 import { DEFAULT_SESSION_TIMING, type SessionTiming, checkSessionTiming } from "../timing.ts";
 import type { ClientSession, ClientSessionOptions, ClientSessionStats } from "./client-options.ts";
+import { FailingDials } from "./failing-dials.ts";
 import { LogLimit } from "./log-limit.ts";
 import { Requests } from "./requests.ts";
 import { type SessionPorts, failLater, refuseUnknown, withLog } from "./session-ports.ts";
@@ -28,6 +29,7 @@ export class ClientDriver implements ClientSession {
   readonly #backoff: Backoff;
   readonly #requests: Requests;
   readonly #warnings: LogLimit;
+  readonly #dials: FailingDials;
   readonly #write: (bytes: Uint8Array) => boolean;
   #stream: ByteStream | undefined;
   #attempt = 0;
@@ -59,6 +61,7 @@ export class ClientDriver implements ClientSession {
     this.#ports = withLog(ports);
     this.#backoff = new Backoff(timing);
     this.#warnings = new LogLimit(ports.clock, this.#ports.log);
+    this.#dials = new FailingDials(ports.clock, this.#ports.log, 2 * timing.greetingTimeoutMs);
     this.#machine = new ClientMachine(
       {
         identity: completeIdentity(options.identity),
@@ -173,13 +176,13 @@ export class ClientDriver implements ClientSession {
 
   /** Dials; from here to the accepted greeting there are `greetingTimeoutMs`. */
   #dial(address: string, attempt: number): void {
-    const { clock, transport, log } = this.#ports;
+    const { clock, transport } = this.#ports;
     const giveUp = makeAborter();
     this.#giveUpDialling = () => giveUp.abort();
     this.#cancelTimer();
     this.#cancelTimer = clock.at(clock.now() + this.#timing.greetingTimeoutMs, () => {
       this.#greetingTimedOutCount += 1;
-      log.debug({ event: "session.greeting-timed-out", address }, "server does not greet");
+      this.#dials.failed({ event: "session.greeting-timed-out", address }, "server does not greet");
       this.#attempt += 1;
       this.#giveUpDialling();
       if (this.#stream === undefined) this.#startLater();
@@ -193,7 +196,7 @@ export class ClientDriver implements ClientSession {
       },
       (error: unknown) => {
         if (attempt !== this.#attempt) return;
-        log.debug({ event: "session.dial-failed", address, err: error }, "server does not answer");
+        this.#dials.failed({ event: "session.dial-failed", address, err: error }, "server does not answer");
         this.#startLater();
       },
     );
@@ -269,6 +272,7 @@ export class ClientDriver implements ClientSession {
   #greeted(term: bigint, isNew: boolean, needsIntroduction: boolean): void {
     this.#greetedCount += 1;
     this.#backoff.accepted();
+    this.#dials.ended();
     this.#cancelTimer();
     this.#cancelLook();
     this.#armTick();

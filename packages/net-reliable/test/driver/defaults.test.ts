@@ -1,6 +1,7 @@
 /*
  * Two programs that share nothing but a key and an address.
  */
+import type { Logger } from "@holdfast/environment";
 import { expect, test } from "vitest";
 import {
   CALL_UNKNOWN,
@@ -91,4 +92,24 @@ test("what cannot work is refused when it is started", async () => {
   await expect(listen({ identity: { key: new Uint8Array(0) } })).rejects.toThrow(/at least 16 bytes/);
   await expect(listen({ timing: wrongTiming })).rejects.toThrow(/two heartbeats/);
   await expect(listen({ term: 0n })).rejects.toThrow(/at least 1/);
+});
+
+test("a server that stays out of reach is warned of once, with the reason, until one was reached", async () => {
+  const world = new World();
+  const lines: object[] = [];
+  const log: Logger = { debug() {}, info() {}, warn: (facts) => lines.push(facts), error() {} };
+  const address = "memory:1";
+  const session = startClientSession({ identity: { key }, address }, world.portsWith({ log }));
+
+  await world.clock.advance(DEFAULT_SESSION_TIMING.greetingTimeoutMs);
+  expect(lines).toEqual([]);
+  await world.clock.advance(60_000);
+  expect(lines).toEqual([{ event: "session.dial-failed", address, err: expect.any(Error) }]);
+
+  const server = await startServerSessions({ identity: { key }, listenAddress: address }, world.ports);
+  await world.clock.advance(2000);
+  await server.close();
+  await world.clock.advance(60_000);
+  expect(lines).toHaveLength(2);
+  session.close();
 });
