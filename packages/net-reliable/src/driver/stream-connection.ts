@@ -198,13 +198,14 @@ export class StreamConnection {
     const { outgoing } = this.#exchange;
     let offset = 0;
     while (offset < piece.length) {
-      while (this.#isBlocked || outgoing.roomBytes === 0) {
-        if (!this.#isWanted) return false;
+      const bytes = this.#isBlocked ? 0 : outgoing.frameBytes(piece.length - offset);
+      if (!this.#isWanted) return false;
+      if (bytes === 0) {
         this.#writable ??= deferred();
         await this.#writable.promise;
+        continue;
       }
-      if (!this.#isWanted) return false;
-      const end = Math.min(piece.length, offset + outgoing.roomBytes);
+      const end = offset + bytes;
       const payload = offset === 0 && end === piece.length ? piece : piece.subarray(offset, end);
       await this.#writeData(outgoing.data(payload), payload);
       offset = end;

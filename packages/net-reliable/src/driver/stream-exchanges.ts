@@ -10,7 +10,12 @@ import {
   makeAborter,
 } from "@holdfast/environment";
 import { StreamError, cut } from "../streams/stream-errors.ts";
-import { DEFAULT_STREAM_LIMITS, type StreamLimits } from "../streams/stream-limits.ts";
+import {
+  DEFAULT_STREAM_LIMITS,
+  STREAM_LOCAL_WINDOW_BYTES,
+  STREAM_WINDOW_BYTES,
+  type StreamLimits,
+} from "../streams/stream-limits.ts";
 import { DEFAULT_SESSION_TIMING, type SessionTiming } from "../timing.ts";
 import { StreamConnection } from "./stream-connection.ts";
 import type {
@@ -76,7 +81,8 @@ export class StreamExchanges {
   /** Makes an exchange of a stream whose two ends have greeted each other. */
   open(stream: ByteStream, rid: bigint): StreamConnection {
     const { timing } = this;
-    const { windowBytes } = this.limits;
+    const usualBytes = stream.isAuthenticated === true ? STREAM_WINDOW_BYTES : STREAM_LOCAL_WINDOW_BYTES;
+    const windowBytes = this.limits.windowBytes ?? usualBytes;
     const connection = new StreamConnection({ stream, ports: this.#ports, timing, windowBytes });
     this.#active.set(connection, rid);
     void connection.ended.then((error) => {

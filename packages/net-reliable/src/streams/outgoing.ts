@@ -10,6 +10,7 @@ export class OutgoingStream {
   readonly #sum: StreamSum;
   readonly #headers: HeaderWriter = new HeaderWriter();
   #grantedBytes = 0;
+  #frameBytesMax = 0;
   #sentBytes = 0;
   #isStopped = false;
   #isOver = false;
@@ -19,9 +20,15 @@ export class OutgoingStream {
     this.#sum = new StreamSum(memory);
   }
 
-  /** Bytes that the next data frame may have. */
-  get roomBytes(): number {
-    return Math.min(this.#grantedBytes - this.#sentBytes, STREAM_DATA_BYTES_MAX);
+  /**
+   * Bytes that the next data frame should have of a piece of which `restBytes` are left; 0: wait for credit.
+   *
+   * A frame is half a window, or the piece's rest, and never less because credit came in odd amounts: both sides then
+   * move long runs that end where memory ends.
+   */
+  frameBytes(restBytes: number): number {
+    const bytes = Math.min(restBytes, this.#frameBytesMax);
+    return bytes <= this.#grantedBytes - this.#sentBytes ? bytes : 0;
   }
 
   /** True if the reader wants no more. */
@@ -36,6 +43,9 @@ export class OutgoingStream {
 
   /** The reader lets us send so many bytes in all. @throws StreamError when that is less than it did before. */
   grant(bytes: number): void {
+    // The reader's window: half of it is always allowed again when all that was sent is read.
+    if (this.#grantedBytes === 0)
+      this.#frameBytesMax = Math.min(Math.max(Math.floor(bytes / 2), 1), STREAM_DATA_BYTES_MAX);
     if (bytes < this.#grantedBytes) throw broken(`credit fell from ${this.#grantedBytes} to ${bytes}`);
     this.#grantedBytes = bytes;
   }
@@ -50,9 +60,12 @@ export class OutgoingStream {
     this.#isSummed = isSummed;
   }
 
-  /** The header to send before `payload`, which has at most {@link roomBytes}; valid until the next. */
+  /** The header to send before `payload`, which has as many as {@link frameBytes}; valid until the next. */
   data(payload: Uint8Array): Uint8Array {
-    invariant(payload.length > 0 && payload.length <= this.roomBytes, "data is sent within its credit");
+    invariant(
+      payload.length > 0 && payload.length <= this.frameBytes(payload.length),
+      "data is sent within its credit",
+    );
     invariant(!this.#isOver, "no data follows the trailer");
     const position = this.#sentBytes;
     this.#sentBytes += payload.length;

@@ -5,6 +5,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
   DEFAULT_STREAM_LIMITS,
+  STREAM_LOCAL_WINDOW_BYTES,
+  STREAM_WINDOW_BYTES,
   StreamChallenge,
   StreamFrameLayout,
   StreamGreeting,
@@ -42,10 +44,11 @@ describe("docs/protocols/streams.md", () => {
   });
 
   test("names the limits", () => {
-    const { streamsMax, streamsPerPeerMax, windowBytes } = DEFAULT_STREAM_LIMITS;
+    const { streamsMax, streamsPerPeerMax } = DEFAULT_STREAM_LIMITS;
 
     expect(page).toContain(`(\`streamsMax\`) | ${streamsMax} |`);
     expect(page).toContain(`(\`streamsPerPeerMax\`) | ${streamsPerPeerMax} |`);
-    expect(page).toContain(`(\`windowBytes\`) | ${windowBytes / 1024 / 1024} MiB`);
+    expect(page).toContain(`(\`windowBytes\`) | ${STREAM_LOCAL_WINDOW_BYTES / 1024} KiB`);
+    expect(page).toContain(`${STREAM_WINDOW_BYTES / 1024 / 1024} MiB over TLS`);
   });
 });

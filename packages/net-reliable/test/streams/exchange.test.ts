@@ -194,7 +194,7 @@ describe("credit", () => {
   test("that falls breaks the stream", () => {
     const side = new Side();
     side.exchange.receive(streamFrame(STREAM_FRAME.CREDIT, 100));
-    expect(side.exchange.outgoing.roomBytes).toBe(100);
+    expect(side.exchange.outgoing.frameBytes(100)).toBe(50);
 
     expect(() => side.exchange.receive(streamFrame(STREAM_FRAME.CREDIT, 99))).toThrow("credit fell");
   });
