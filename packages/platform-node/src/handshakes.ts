@@ -6,6 +6,7 @@
  */
 import type { Socket } from "node:net";
 import type { Logger } from "@holdfast/environment";
+import { systemCode } from "./failures.ts";
 
 /** A handshake that takes longer is cut off. */
 export const HANDSHAKE_TIMEOUT_MS = 5000;
@@ -18,6 +19,9 @@ export const HANDSHAKES_PER_ADDRESS_MAX = 64;
 
 /** No more than one line about refused handshakes in this time. */
 const LOG_EVERY_MS = 10_000;
+
+/** How a handshake ends whose other side is gone, behind a network that was cut for one. */
+const VANISHED: ReadonlySet<string> = new Set(["ECONNRESET", "ERR_TLS_HANDSHAKE_TIMEOUT", "ETIMEDOUT"]);
 
 /** The handshakes of one listener. */
 export class Handshakes {
@@ -64,7 +68,7 @@ export class Handshakes {
   }
 
   /** A handshake failed. */
-  failed(from: string, reason: string): void {
+  failed(from: string, error: Error): void {
     this.#onRefused();
     this.#unloggedCount += 1;
     const now = performance.now();
@@ -74,10 +78,12 @@ export class Handshakes {
         event: "transport.handshake-refused",
         address: this.#address,
         peer: from,
-        reason,
+        reason: error.message,
         count: this.#unloggedCount,
       },
-      "strangers failed to prove that they know the key",
+      VANISHED.has(systemCode(error) ?? "")
+        ? "a peer vanished in the middle of a handshake"
+        : "strangers failed to prove that they know the key",
     );
     this.#loggedAt = now;
     this.#unloggedCount = 0;

@@ -16,6 +16,7 @@ import { type TermUsage, termUsage } from "../term-usage.ts";
 import { type Leadership, startLeadership } from "./leadership.ts";
 import { findTopTerm } from "./newest-record.ts";
 import { unlessStalled } from "./stall.ts";
+import { SteadyWarning } from "./steady-warning.ts";
 
 /** Settings of a voter. */
 export interface VoterOptions {
@@ -77,6 +78,8 @@ class VoterDriver implements Voter {
   readonly #ports: QuorumPorts;
   readonly #campaign: Campaign;
   readonly #running: Set<Promise<void>> = new Set();
+  readonly #readFailures: SteadyWarning;
+  readonly #writeFailures: SteadyWarning;
   #cancelTimer: Cancel | undefined;
   #armedFor: number | undefined;
   #isStopped = false;
@@ -88,6 +91,8 @@ class VoterDriver implements Voter {
     const { rid, votes, timing, region, hearsByHints = false } = options;
     this.#options = options;
     this.#ports = ports;
+    this.#readFailures = new SteadyWarning(ports);
+    this.#writeFailures = new SteadyWarning(ports);
     const terms = { first: firstTerm(region), last: lastTerm(region) };
     this.#campaign = new Campaign({ rid, votes, timing, terms, hearsByHints }, ports.clock.now());
     this.#arm();
@@ -179,26 +184,29 @@ class VoterDriver implements Voter {
 
   async #writeHint(hint: Omit<Hint, "address">): Promise<void> {
     const { region, address } = this.#options;
-    const { device, random, log } = this.#ports;
+    const { device, random } = this.#ports;
     const block = region.hintsBlock + BigInt(random.u32() % region.hintsCount);
     const sealed = sealHint(region, block, { ...hint, address: address() });
     try {
       await device.write(blockOffset(block), sealed, { isDurable: false });
     } catch (error) {
       if (!(error instanceof DeviceError)) throw error;
-      log.warn({ event: "hint.write-failed", err: error, block }, "a hint could not be written");
+      this.#writeFailures.warn(
+        { event: "hint.write-failed", err: error, block },
+        "a hint could not be written",
+      );
     }
   }
 
   async #readHints(): Promise<void> {
     const { region } = this.#options;
-    const { device, log } = this.#ports;
+    const { device } = this.#ports;
     const bytes = new Uint8Array(region.hintsCount * BLOCK_BYTES);
     try {
       await device.read(blockOffset(region.hintsBlock), bytes);
     } catch (error) {
       if (!(error instanceof DeviceError)) throw error;
-      log.warn({ event: "hints.read-failed", err: error }, "the hints could not be read");
+      this.#readFailures.warn({ event: "hints.read-failed", err: error }, "the hints could not be read");
       this.#post({ type: "hints-unreadable" });
       return;
     }

@@ -255,6 +255,21 @@ describe("a leadership", () => {
   });
 });
 
+test("a device whose hints cannot be read is told at once, then once a minute with what was left out", async () => {
+  const world = new World();
+  for (let block = REGION.hintsBlock; block < REGION.hintsBlock + BigInt(REGION.hintsCount); block += 1n)
+    world.badReads.add(block);
+  const member = startMember(world, 1n);
+
+  await world.pass(90_000);
+
+  const lines = world.logged.filter((facts) => "event" in facts && facts.event === "hints.read-failed");
+  expect(lines).toHaveLength(2);
+  expect(lines[0]).not.toHaveProperty("leftOutCount");
+  expect(lines[1]).toMatchObject({ leftOutCount: expect.any(Number) as number });
+  await stopAll(world, [member]);
+});
+
 describe("the status of a term", () => {
   test("costs two reads and tells the newest record", async () => {
     const world = new World();
