@@ -180,6 +180,7 @@ export class Reign {
     if (error instanceof DeviceStalledError)
       return log.error(facts, "this server stopped until its device answers again");
     log.error(facts, "this server stopped, and does not run again");
+    this.#options.onHalted(error);
     if (!this.#isStopping) {
       this.#voter
         .stop()

@@ -35,7 +35,9 @@ import { livingVoters } from "./living-voters.ts";
 import { NodeStore } from "./node-store.ts";
 import { isProvenGone, ownProcess, type ProcessRecord } from "./process-record.ts";
 import { quorumRegionOf } from "./quorum-region.ts";
+import { sizesFor } from "./sizes.ts";
 import { readSuperToRenew, sealSuper, type SuperBlock } from "./super-block.ts";
+import { withSpares } from "./spares.ts";
 import { VolumeState } from "./volume-state.ts";
 
 /** Who renews, and what is known of the others. */
@@ -124,7 +126,10 @@ export async function renewVolume(options: RenewOptions): Promise<RenewReport> {
   if (suspects.length > 0) throw new RenewRefusedError(suspects, "unconfirmed");
   const renewing = { ...superBlock, renewer: rid, renewerProcess: ownProcess(processes, device) };
   await writeSupers(device, { ...renewing, isRenewing: true }, "first-copy-first");
-  await renewQuorum(region, { device, clock });
+  const { grantBlocks } = sizesFor(layout.dataCount);
+  await renewQuorum(region, { device, clock }, (payload) =>
+    withSpares(payload, { nodes: new NodeStore(device, region.fsid), grantBlocks }),
+  );
   const { generation, termBase } = nextGeneration(region);
   await writeSupers(device, { ...renewing, generation, termBase, isRenewing: false }, "first-copy-last");
   return {

@@ -37,19 +37,24 @@ export async function readRecordToRenew(region: QuorumRegion, ports: IoPorts): P
 }
 
 /**
- * Takes the term slots of `region` to `nextGeneration(region)`; the newest record's payload becomes that generation's first
- * record. Interrupted anywhere, it is to be run again with the same `region`. If it had come to its end, and the next generation is in
+ * Takes the term slots of `region` to `nextGeneration(region)`; what `renewed` makes of the newest record's payload becomes that
+ * generation's first record. Interrupted anywhere, it is to be run again with the same `region`. If it had come to its end, and the next generation is in
  * use, it changes nothing: only the word that it was done had been lost.
  *
  * @returns The record that the volume goes on from.
  * @throws CorruptionError `ERR_HOLDFAST_RECORD_CORRUPT`: the newest record is damaged; no record was touched.
  * @throws DeviceError Something could not be written; run it again.
  */
-export async function renewQuorum(region: QuorumRegion, ports: IoPorts): Promise<CommitRecord> {
+export async function renewQuorum(
+  region: QuorumRegion,
+  ports: IoPorts,
+  renewed: (payload: Uint8Array) => Promise<Uint8Array> = (payload) => Promise.resolve(payload),
+): Promise<CommitRecord> {
   const next = nextGeneration(region);
   if (await isInUse(next, ports)) return readRecordToRenew(next, ports);
   await writeBlocks(renewalBlocks(next, "announce", new Uint8Array(0)), ports.device);
-  const { payload } = (await readFirstRecord(next, ports)) ?? (await readRecordToRenew(region, ports));
+  const begun = await readFirstRecord(next, ports);
+  const payload = begun?.payload ?? (await renewed((await readRecordToRenew(region, ports)).payload));
   for (const step of ["record", "record-copy", "rest"] as const)
     await writeBlocks(renewalBlocks(next, step, payload), ports.device);
   const record = await readFirstRecord(next, ports);
