@@ -99,8 +99,7 @@ export interface ClientSession {
    */
   call(command: number, body: Uint8Array, done: Done): Cancel;
   /**
-   * Sends a request and waits for its answer. While too much is unanswered it waits for its turn first; leave `body`
-   * alone until then.
+   * Sends a request and waits for its answer; `body` is copied. While too much is unanswered it waits for its turn first.
    *
    * @throws RequestError `ERR_HOLDFAST_REQUEST` with the answer's error; CancelledError when `signal` aborts.
    */

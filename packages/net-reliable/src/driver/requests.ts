@@ -39,8 +39,9 @@ export class Requests {
       if (error === 0) answer.resolve(bytes.slice());
       else answer.reject(new RequestError(command, error, bytes.slice()));
     };
+    let ownBody = body;
     const go = (): boolean => {
-      const cancelCall = this.#submit(command, body, finish);
+      const cancelCall = this.#submit(command, ownBody, finish);
       if (cancelCall === undefined) return false;
       cancel = cancelCall;
       return true;
@@ -55,6 +56,8 @@ export class Requests {
         finish(CALL_OVERLOADED, new Uint8Array(0));
         return answer.promise;
       }
+      // The caller may use its memory for the next one, whether this one goes at once or not.
+      ownBody = body.slice();
       this.#waiting.add(go);
     }
     signal?.addEventListener("abort", onAbort, { once: true });

@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import {
   CALL_UNKNOWN,
   DEFAULT_SESSION_TIMING,
+  type RequestHandler,
   startClientSession,
   startServerSessions,
 } from "../../src/index.ts";
@@ -112,4 +113,26 @@ test("a server that stays out of reach is warned of once, with the reason, until
   await world.clock.advance(60_000);
   expect(lines).toHaveLength(2);
   session.close();
+});
+
+test("a request that waits for room says what its body held when it was made, whatever becomes of that memory", async () => {
+  const world = new World();
+  const handle: RequestHandler = (_rid, _command, body, respond) => respond(0, body);
+  const server = await startServerSessions(
+    { identity: { key }, listenAddress: "memory:1", handle },
+    world.ports,
+  );
+  const limits = { requestsInFlightMax: 1 };
+  const session = startClientSession({ identity: { key }, address: server.address, limits }, world.ports);
+  const memory = new Uint8Array(1);
+
+  const answers = [1, 2, 3].map((number) => {
+    memory[0] = number;
+    return session.request(1, memory);
+  });
+  await world.clock.advance(100);
+
+  expect(await Promise.all(answers)).toEqual([1, 2, 3].map((number) => Uint8Array.of(number)));
+  session.close();
+  await server.close();
 });
