@@ -108,7 +108,10 @@ export interface ConfigWishes {
 const RARE = 0.25;
 
 /** A renewal shows little after the first hundreds. */
-const RENEWED = 0.1;
+const RENEWED = 0.05;
+
+/** Callers are half as much work as a whole cluster. */
+const CALLED = 0.12;
 
 const CHAOS_MIN_MS = 2500;
 const CHAOS_MAX_MS = 5000;
@@ -187,7 +190,7 @@ function drawDevice(random: RandomStream): DeviceConfig {
 
 function drawSessions(random: RandomStream): SessionsConfig {
   return {
-    callerCount: random.chance(RARE) ? random.between(1, 2) : 0,
+    callerCount: random.chance(CALLED) ? random.between(1, 2) : 0,
     requestsInFlightMax: random.fork("count").between(2, 8),
     requestBytesMax: random.fork("bytes").between(1000, 5000),
     gapMs: random.fork("density").between(100, 600),
