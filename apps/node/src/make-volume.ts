@@ -11,16 +11,18 @@ import {
   openBlockDevice,
   type OpenedBlockDevice,
 } from "@holdfast/block-device";
-import { DeviceError } from "@holdfast/environment";
+import { blockOffset, DeviceError } from "@holdfast/environment";
 import {
   formatVolume,
   layoutFor,
+  livingVoters,
+  quorumRegionOf,
   readSuper,
   type SuperBlock,
   VOLUME_FORMAT_HASH,
   VolumeError,
 } from "@holdfast/member";
-import { nodeRandom } from "@holdfast/platform-node";
+import { nodeClock, nodeRandom } from "@holdfast/platform-node";
 
 /** What the volume is to be like. */
 export interface MakeVolumeOptions {
@@ -52,7 +54,8 @@ const DEVICE_BYTES_MIN = 4096n;
 /**
  * Formats a file or a device.
  *
- * @throws {@link VolumeError} `ERR_HOLDFAST_VOLUME_EXISTS` when it holds anything and is not forced.
+ * @throws {@link VolumeError} `ERR_HOLDFAST_VOLUME_EXISTS` when it holds anything and is not forced, or a volume that a voter has
+ *   open; to see that takes a second.
  * @throws {@link VolumeTooSmallError} `ERR_HOLDFAST_VOLUME_TOO_SMALL`.
  * @throws {@link DeviceError} `ERR_HOLDFAST_DEVICE_OPEN` when it cannot be opened or made.
  * @throws RangeError when an option is out of range. After each of these errors everything is as it was.
@@ -61,7 +64,8 @@ export async function makeVolume(url: string, options: MakeVolumeOptions = {}): 
   const { sizeBytes, isForced = false, label = "", votes = 1, onProgress } = options;
   const place = await placeAt(url);
   checkOptions(url, place, { sizeBytes, label, votes });
-  if (!isForced) await refuseUsed(url, place);
+  if (isForced) await refuseOpen(url, place);
+  else await refuseUsed(url, place);
   try {
     if (sizeBytes !== undefined) await createVolumeFile(pathOf(url), sizeBytes);
     const device = await openBlockDevice(url, { isExclusive: true });
@@ -115,6 +119,29 @@ async function refuseUsed(url: string, place: Place): Promise<void> {
     `${url} holds ${content}: format something else, or use --force to destroy it`,
     url,
   );
+}
+
+/** A member that goes on would take a new volume for its own one, damaged, and use up its terms. */
+async function refuseOpen(url: string, place: Place): Promise<void> {
+  if (place.type !== "device" && !(place.type === "file" && place.sizeBytes >= DEVICE_BYTES_MIN)) return;
+  const device = await openBlockDevice(url, { isReadOnly: true });
+  try {
+    const { superBlock } = await readSuper(device, VOLUME_FORMAT_HASH);
+    const layout = layoutFor(blockOffset(superBlock.blockCount), superBlock.termsMax);
+    const voters = await livingVoters(quorumRegionOf(superBlock, layout), { device, clock: nodeClock });
+    if (voters.length === 0) return;
+    const members = voters.map(({ rid }) => rid.toString(16).padStart(16, "0")).join(", ");
+    throw new VolumeError(
+      "ERR_HOLDFAST_VOLUME_EXISTS",
+      `${url} is open: stop member ${members} first, or nothing of a new volume would be left`,
+      url,
+    );
+  } catch (error) {
+    // What is no volume, or cannot be opened, nobody has open.
+    if (!(error instanceof VolumeError) || error.code === "ERR_HOLDFAST_VOLUME_EXISTS") throw error;
+  } finally {
+    await device.close();
+  }
 }
 
 /** For people: what a device holds, undefined if nothing. */

@@ -89,6 +89,20 @@ describe("without --force mkfs refuses, and changes nothing:", () => {
   });
 });
 
+test("--force formats no volume that a voter has open: it would wipe out the new one", async () => {
+  const path = await place.volume("open.hf");
+  const { rid } = await (await place.member(path)).started;
+
+  const result = await place.run(["mkfs", path, "--force", "--json"]);
+
+  expect(result).toMatchObject({ code: 1, stdout: "" });
+  expect(errorOf(result)).toEqual({
+    code: "ERR_HOLDFAST_VOLUME_EXISTS",
+    message: `${path} is open: stop member ${rid} first, or nothing of a new volume would be left`,
+  });
+  await place.succeed(["put", path, "k", "1"]);
+});
+
 test("--force formats whatever is there", async () => {
   const path = place.path("old.img");
   await writeFile(path, Buffer.alloc(16 << 20, "old"));
