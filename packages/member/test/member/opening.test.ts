@@ -96,6 +96,8 @@ test.each([
   ["a name that is too long", { name: "ö".repeat(65) }],
   ["an address that is too long", { listenAddress: `memory:${"a".repeat(255)}` }],
   ["times that do not fit each other", { timing: { ...DEFAULT_MEMBER_TIMING, leaseMs: 1000 } }],
+  ["a server's lease longer than others'", { timing: { ...DEFAULT_MEMBER_TIMING, ownLeaseMs: 601 } }],
+  ["a server's lease of no time", { timing: { ...DEFAULT_MEMBER_TIMING, ownLeaseMs: 0 } }],
 ])("%s is refused before anybody is asked, and nothing is listened at", async (_, options) => {
   const world = await MemberWorld.format();
 
