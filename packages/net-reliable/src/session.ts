@@ -34,7 +34,7 @@ import {
   SMALL_ANSWER_BYTES,
   type SessionLimits,
 } from "./limits.ts";
-import { Outbox } from "./outbox.ts";
+import { type Chunk, Outbox } from "./outbox.ts";
 import { type Done, type PendingRequest, PendingRequests } from "./pending-requests.ts";
 import type { Respond, SessionEvents } from "./session-events.ts";
 
@@ -359,13 +359,7 @@ export class Session {
     request.isSent = true;
   }
 
-  #append(
-    id: number,
-    command: number,
-    error: number,
-    flags: number,
-    body: Uint8Array,
-  ): ReturnType<Outbox["append"]> {
+  #append(id: number, command: number, error: number, flags: number, body: Uint8Array): Chunk {
     const wasQuiet = !this.#outbox.hasUnsent;
     const header = this.#header;
     header.id = id;
