@@ -1,10 +1,10 @@
 /*
- * Byte streams over each transport of Node.js.
+ * Byte streams beside the requests of their session, over each transport of Node.js.
  */
 import { createHash } from "node:crypto";
 import { MessageChannel } from "node:worker_threads";
-import type { Transport } from "@holdfast/environment";
-import { startClientStreams, startServerStreams, type StreamPorts } from "@holdfast/net-reliable";
+import type { ByteStream, Transport } from "@holdfast/environment";
+import { type SessionPorts, startClientSession, startServerSessions } from "@holdfast/net-reliable";
 import {
   createNodeTransport,
   messagePortStream,
@@ -31,50 +31,115 @@ const transports: readonly (readonly [string, () => { transport: Transport; addr
   ["a MessagePort", () => ({ transport: portSwitchboard(), address: "stream:bulk" })],
 ];
 
-test.each(transports)("over %s streams come whole in both directions at once", async (_, make) => {
-  const { transport, address } = make();
-  const ports: StreamPorts = {
-    transport,
-    clock: nodeClock,
-    random: nodeRandom,
-    cryptography: nodeCryptography,
-  };
-  const server = await startServerStreams(
-    {
-      identity,
-      term: 1n,
-      listenAddress: address,
-      handle: async ({ stream }) => ({ body: new Uint8Array([1]), stream }),
-    },
-    ports,
-  );
-  const client = startClientStreams(
-    { identity, session: { rid: 1n, term: 1n }, findServer: async () => server.address },
-    ports,
-  );
-  const sent = createHash("sha256");
-  async function* source(): AsyncGenerator<Uint8Array> {
-    for (let offset = 0, turn = 0; offset < STREAM_BYTES; turn += 1) {
-      const piece = new Uint8Array(Math.min(1 + 77_777 * (turn % 40), STREAM_BYTES - offset)).fill(turn);
-      sent.update(piece);
-      yield piece;
-      offset += piece.length;
+test.each(transports)(
+  "over %s streams come whole in both directions at once, beside requests to the same address",
+  async (_, make) => {
+    const { transport, address } = make();
+    const ports: SessionPorts = {
+      transport,
+      clock: nodeClock,
+      random: nodeRandom,
+      cryptography: nodeCryptography,
+    };
+    const server = await startServerSessions(
+      {
+        identity,
+        listenAddress: address,
+        handle: (_rid, _command, body, respond) => respond(0, body),
+        handleStream: async ({ stream }) => ({ body: new Uint8Array([1]), stream }),
+      },
+      ports,
+    );
+    const session = startClientSession({ identity, address: server.address }, ports);
+    const sent = createHash("sha256");
+    async function* source(): AsyncGenerator<Uint8Array> {
+      for (let offset = 0, turn = 0; offset < STREAM_BYTES; turn += 1) {
+        const piece = new Uint8Array(Math.min(1 + 77_777 * (turn % 40), STREAM_BYTES - offset)).fill(turn);
+        sent.update(piece);
+        yield piece;
+        offset += piece.length;
+      }
     }
-  }
 
-  const { stream } = await client.request(1, new Uint8Array(0), { source: source() });
-  const received = createHash("sha256");
-  let bytes = 0;
-  for await (const piece of stream) {
-    received.update(piece);
-    bytes += piece.length;
-  }
+    const { stream } = await session.requestStream(1, new Uint8Array(0), { source: source() });
+    const received = createHash("sha256");
+    let bytes = 0;
+    const answers: number[] = [];
+    for await (const piece of stream) {
+      received.update(piece);
+      bytes += piece.length;
+      if (answers.length < 10) answers.push(...(await session.request(1, Uint8Array.of(7))));
+    }
 
-  expect(bytes).toBe(STREAM_BYTES);
-  expect(received.digest("hex")).toBe(sent.digest("hex"));
-  client.close();
-  await server.close();
-});
+    expect(bytes).toBe(STREAM_BYTES);
+    expect(answers).toEqual(Array.from({ length: 10 }, () => 7));
+    expect(received.digest("hex")).toBe(sent.digest("hex"));
+    expect(session.stats()).toMatchObject({
+      greetedCount: 1,
+      cutSilentCount: 0,
+      streams: { completedCount: 1 },
+    });
+    session.close();
+    await server.close();
+  },
+);
+
+test.each(transports)(
+  "over %s a stream that is cut in the middle is an error on both sides, and the session goes on",
+  async (_, make) => {
+    const { transport, address } = make();
+    const ports: SessionPorts = {
+      transport,
+      clock: nodeClock,
+      random: nodeRandom,
+      cryptography: nodeCryptography,
+    };
+    const ended: Promise<unknown>[] = [];
+    const server = await startServerSessions(
+      {
+        identity,
+        listenAddress: address,
+        handle: (_rid, _command, body, respond) => respond(0, body),
+        handleStream: async ({ signal }) => {
+          ended.push(
+            new Promise((resolve) => signal.addEventListener("abort", () => resolve(signal.reason))),
+          );
+          return { body: new Uint8Array(0), stream: endless() };
+        },
+      },
+      ports,
+    );
+    const dialled: ByteStream[] = [];
+    const dial: Transport["dial"] = async (to, signal) => {
+      const stream = await transport.dial(to, signal);
+      dialled.push(stream);
+      return stream;
+    };
+    const listen = transport.listen.bind(transport);
+    const session = startClientSession(
+      { identity, address: server.address },
+      { ...ports, transport: { dial, listen } },
+    );
+    const { stream } = await session.requestStream(1, new Uint8Array(0));
+    await stream.next();
+
+    dialled[1]?.destroy();
+
+    const reading = (async () => {
+      for await (const piece of stream) expect(piece.length).toBeGreaterThan(0);
+    })();
+    await expect(reading).rejects.toMatchObject({ code: "ERR_HOLDFAST_STREAM_CUT" });
+    expect(await ended[0]).toMatchObject({ code: "ERR_HOLDFAST_STREAM_CUT" });
+    expect([...(await session.request(1, Uint8Array.of(7)))]).toEqual([7]);
+    expect(session.stats().greetedCount).toBe(1);
+    session.close();
+    await server.close();
+  },
+);
+
+async function* endless(): AsyncGenerator<Uint8Array> {
+  for (;;) yield new Uint8Array(10_000);
+}
 
 /** Whoever dials is given one end of a channel, whoever listens the other. */
 function portSwitchboard(): Transport {

@@ -1,5 +1,5 @@
 import { FRAME_BODY_BYTES_MAX } from "@holdfast/wire-format";
-import { COMMAND_FAREWELL, RESERVED_MIN } from "./codes.ts";
+import { COMMAND_COME, COMMAND_FAREWELL, RESERVED_MIN } from "./codes.ts";
 import { unexpectedCommand } from "./errors.ts";
 
 /**
@@ -8,7 +8,7 @@ import { unexpectedCommand } from "./errors.ts";
  * @throws RangeError when the command is reserved or no 16-bit number, or the body longer than a frame allows.
  */
 export function checkRequest(command: number, body: Uint8Array): void {
-  if (!isU16(command) || (command >= RESERVED_MIN && command !== COMMAND_FAREWELL))
+  if (!isU16(command) || isReserved(command))
     throw new RangeError(`command 0x${command.toString(16)} is reserved or no 16-bit number`);
   if (body.length > FRAME_BODY_BYTES_MAX)
     throw new RangeError(`a request has at most ${FRAME_BODY_BYTES_MAX} bytes, not ${body.length}`);
@@ -20,10 +20,15 @@ export function checkRequest(command: number, body: Uint8Array): void {
  * @throws SessionError `ERR_HOLDFAST_SESSION_COMMAND` when the command is reserved.
  */
 export function checkAsked(command: number): void {
-  if (command >= RESERVED_MIN && command !== COMMAND_FAREWELL) throw unexpectedCommand(command);
+  if (isReserved(command)) throw unexpectedCommand(command);
 }
 
 /** True for what fits the frame's fields of 16 bits. */
 export function isU16(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= 0xffff;
+}
+
+/** True for what no request may say. */
+function isReserved(command: number): boolean {
+  return command >= RESERVED_MIN && command !== COMMAND_FAREWELL && command !== COMMAND_COME;
 }

@@ -95,6 +95,11 @@ export class ClientMachine {
     return this.#link?.step === "open";
   }
 
+  /** True while ordinary calls go: the server is connected and knows what it must know of us. */
+  get isIntroduced(): boolean {
+    return this.isOpen && this.#introducedTerm === this.#term;
+  }
+
   /** The session itself, for its counters. */
   get session(): Session {
     return this.#session;
@@ -108,7 +113,7 @@ export class ClientMachine {
       liveness: new Liveness(this.#config.timing, now),
       parser: new FrameParser(),
       step: "challenge",
-      first: new FirstFrame(CHALLENGE_FRAME_BYTES, COMMAND_CHALLENGE),
+      first: new FirstFrame({ command: COMMAND_CHALLENGE, frameBytes: CHALLENGE_FRAME_BYTES }),
       serverNonce: nonce,
       unsentGreeting: undefined,
     };
@@ -214,7 +219,7 @@ export class ClientMachine {
       identity.key,
       cryptography,
     );
-    link.first = new FirstFrame(WELCOME_FRAME_BYTES, COMMAND_WELCOME);
+    link.first = new FirstFrame({ command: COMMAND_WELCOME, frameBytes: WELCOME_FRAME_BYTES });
     link.step = "welcome";
   }
 

@@ -15,8 +15,14 @@ export const COMMAND_GREETING = 0xff02;
 export const COMMAND_WELCOME = 0xff03;
 /** Frame outside the sequence that carries an acknowledgement and shows that the sender is alive. */
 export const COMMAND_HEARTBEAT = 0xff04;
+/** Second frame of a byte stream's connection, client → server: whose it is, what for, and its proof. */
+export const COMMAND_STREAM_GREETING = 0xff05;
+/** Third frame of a byte stream's connection, server → client: accepted or refused, and the server's proof. */
+export const COMMAND_STREAM_WELCOME = 0xff06;
 /** The one reserved command that reaches the request handler: the member leaves. */
 export const COMMAND_FAREWELL = 0xff10;
+/** A request of the server, that the member should dial to be asked with a stream; its body is a `StreamTicket`. */
+export const COMMAND_COME = 0xff11;
 
 /** A call's error: the session was closed, or its server is gone and the call was bound to that server. */
 export const CALL_ABORTED = 0xff01;

@@ -1,40 +1,55 @@
-import { type Frame, type FrameSpace, batchLength, decodeFrame, frameSpace } from "@holdfast/wire-format";
+import {
+  BATCH_HEADER_BYTES,
+  type Frame,
+  type FrameSpace,
+  batchLength,
+  decodeFrame,
+  frameSpace,
+} from "@holdfast/wire-format";
 import { SessionError } from "./errors.ts";
 
+/** A frame that may come, by which it is known. */
+export interface DueFrame {
+  readonly command: number;
+  /** Of the whole frame; no two that may come have the same length. */
+  readonly frameBytes: number;
+}
+
 /**
- * Gathers one frame of known length and command from a peer that has proved nothing yet.
+ * Gathers one of few frames of known length and command from a peer that has proved nothing yet.
  *
- * Its memory is the length of that frame: a stranger cannot make us keep more, whatever length it announces.
+ * Its memory is the length of the longest: a stranger cannot make us keep more, whatever length it announces.
  */
 export class FirstFrame {
   readonly #space: FrameSpace;
-  readonly #command: number;
+  readonly #due: readonly DueFrame[];
+  /** The one that comes, known by its header. */
+  #coming: DueFrame | undefined;
   #length = 0;
 
-  constructor(frameBytes: number, command: number) {
-    this.#space = frameSpace(new Uint8Array(frameBytes));
-    this.#command = command;
+  constructor(...due: readonly DueFrame[]) {
+    this.#due = due;
+    this.#space = frameSpace(new Uint8Array(Math.max(...due.map(({ frameBytes }) => frameBytes))));
   }
 
   /**
    * Takes the bytes it needs from the start of `chunk` and returns how many that were.
    *
-   * @throws {@link SessionError} `ERR_HOLDFAST_SESSION_GREETING` when this cannot become the frame we wait for.
+   * @throws {@link SessionError} `ERR_HOLDFAST_SESSION_GREETING` when this cannot become a frame we wait for.
    * @throws FrameError when the header is damaged.
    */
   take(chunk: Uint8Array): number {
-    const { bytes } = this.#space;
-    const taken = Math.min(chunk.length, bytes.length - this.#length);
-    bytes.set(chunk.subarray(0, taken), this.#length);
-    this.#length += taken;
+    const headerBytes = this.#gather(chunk, BATCH_HEADER_BYTES);
     const announced = batchLength(this.#space, 0, this.#length);
-    if (announced !== undefined && announced !== bytes.length)
+    if (announced === undefined) return headerBytes;
+    this.#coming = this.#due.find(({ frameBytes }) => frameBytes === announced);
+    if (this.#coming === undefined)
       throw new SessionError(
         "ERR_HOLDFAST_SESSION_GREETING",
-        `a frame of ${announced} bytes came where one of ${bytes.length} was due`,
+        `a frame of ${announced} bytes came where one of ${this.#due.map(({ frameBytes }) => frameBytes).join(" or ")} was due`,
         announced,
       );
-    return taken;
+    return headerBytes + this.#gather(chunk.subarray(headerBytes), announced);
   }
 
   /**
@@ -44,15 +59,23 @@ export class FirstFrame {
    * @throws FrameError when it is damaged.
    */
   frame(): Frame | undefined {
-    const { bytes } = this.#space;
-    if (this.#length < bytes.length) return undefined;
-    const frame = decodeFrame(bytes);
-    if (frame.command !== this.#command || frame.seq !== 0 || frame.flags !== 0)
+    const coming = this.#coming;
+    if (coming === undefined || this.#length < coming.frameBytes) return undefined;
+    const frame = decodeFrame(this.#space.bytes.subarray(0, coming.frameBytes));
+    if (frame.command !== coming.command || frame.seq !== 0 || frame.flags !== 0)
       throw new SessionError(
         "ERR_HOLDFAST_SESSION_GREETING",
-        `command 0x${frame.command.toString(16)} came where 0x${this.#command.toString(16)} was due`,
+        `command 0x${frame.command.toString(16)} came where 0x${coming.command.toString(16)} was due`,
         frame.command,
       );
     return frame;
+  }
+
+  /** Takes bytes until there are `wantedBytes`. */
+  #gather(chunk: Uint8Array, wantedBytes: number): number {
+    const taken = Math.min(chunk.length, Math.max(0, wantedBytes - this.#length));
+    this.#space.bytes.set(chunk.subarray(0, taken), this.#length);
+    this.#length += taken;
+    return taken;
   }
 }

@@ -14,7 +14,6 @@ import {
   LONE_FRAME_BYTES,
   type StructCodec,
   bytes,
-  encodeFrame,
   flag,
   struct,
   u16,
@@ -23,15 +22,13 @@ import {
 } from "@holdfast/wire-format";
 import { COMMAND_CHALLENGE, COMMAND_GREETING, COMMAND_WELCOME } from "./codes.ts";
 import { SessionError } from "./errors.ts";
+import { NO_PROOF, PROOF_BYTES, frameOutside, isProven, prove } from "./greeting-frames.ts";
 
 /** Version of the session protocol; both sides must have the same. */
 export const PROTOCOL_VERSION = 3;
 
 /** Bytes of a nonce. */
 export const NONCE_BYTES = 32;
-
-/** Bytes of a proof. */
-export const PROOF_BYTES = 32;
 
 /** What both sides of a session must agree on. */
 export interface SessionIdentity {
@@ -147,7 +144,6 @@ export const WELCOME_FRAME_BYTES: number = LONE_FRAME_BYTES + Welcome.sizeBytes;
 
 const CLIENT_LABEL = utf8.encode("holdfast session client 1\n");
 const SERVER_LABEL = utf8.encode("holdfast session server 1\n");
-const NO_PROOF = new Uint8Array(PROOF_BYTES);
 
 /** The two nonces of one connection. */
 export interface Nonces {
@@ -157,7 +153,7 @@ export interface Nonces {
 
 /** A challenge as a frame. */
 export function challengeFrame(nonce: Uint8Array): Uint8Array {
-  return outside(COMMAND_CHALLENGE, Challenge.encode({ version: PROTOCOL_VERSION, nonce }));
+  return frameOutside(COMMAND_CHALLENGE, Challenge.encode({ version: PROTOCOL_VERSION, nonce }));
 }
 
 /** A greeting with its proof, as a frame. */
@@ -168,8 +164,8 @@ export function greetingFrame(
   cryptography: Cryptography,
 ): Uint8Array {
   const body = Greeting.encode({ ...greeting, proof: NO_PROOF });
-  body.set(prove([CLIENT_LABEL, serverNonce], body, key, cryptography), body.length - PROOF_BYTES);
-  return outside(COMMAND_GREETING, body);
+  prove([CLIENT_LABEL, serverNonce], body, key, cryptography);
+  return frameOutside(COMMAND_GREETING, body);
 }
 
 /** True if the greeting in `body` was made for this connection by somebody who knows the key. */
@@ -190,9 +186,8 @@ export function welcomeFrame(
   cryptography: Cryptography,
 ): Uint8Array {
   const body = Welcome.encode({ ...welcome, proof: NO_PROOF });
-  const proof = prove([SERVER_LABEL, nonces.client, nonces.server], body, key, cryptography);
-  body.set(proof, body.length - PROOF_BYTES);
-  return outside(COMMAND_WELCOME, body);
+  prove([SERVER_LABEL, nonces.client, nonces.server], body, key, cryptography);
+  return frameOutside(COMMAND_WELCOME, body);
 }
 
 /** True if the welcome in `body` was made for this connection by somebody who knows the key. */
@@ -217,40 +212,4 @@ export function decodeGreetingPart<V>(codec: StructCodec<V>, body: Uint8Array): 
     if (!(cause instanceof RangeError)) throw cause;
     throw new SessionError("ERR_HOLDFAST_SESSION_GREETING", cause.message, body.length);
   }
-}
-
-function outside(command: number, body: Uint8Array): Uint8Array {
-  return encodeFrame({ seq: 0, recvSeq: 0, id: 0, command, error: 0, flags: 0 }, body);
-}
-
-function prove(
-  parts: readonly Uint8Array[],
-  body: Uint8Array,
-  key: Uint8Array,
-  cryptography: Cryptography,
-): Uint8Array {
-  const statement = body.subarray(0, body.length - PROOF_BYTES);
-  const message = new Uint8Array(parts.reduce((sum, part) => sum + part.length, statement.length));
-  let offset = 0;
-  for (const part of [...parts, statement]) {
-    message.set(part, offset);
-    offset += part.length;
-  }
-  return cryptography.hmacSha256(key, message);
-}
-
-/** Compares in a time that does not depend on where the proofs differ. */
-function isProven(
-  parts: readonly Uint8Array[],
-  body: Uint8Array,
-  key: Uint8Array,
-  cryptography: Cryptography,
-): boolean {
-  const wanted = prove(parts, body, key, cryptography);
-  const given = body.subarray(body.length - PROOF_BYTES);
-  let difference = wanted.length ^ given.length;
-  wanted.forEach((byte, index) => {
-    difference |= byte ^ (given[index] ?? 0);
-  });
-  return difference === 0;
 }

@@ -1,21 +1,38 @@
 import { type Frame, FrameParser } from "@holdfast/wire-format";
-import { COMMAND_GREETING } from "./codes.ts";
-import { FirstFrame } from "./first-frame.ts";
+import { COMMAND_GREETING, COMMAND_STREAM_GREETING } from "./codes.ts";
+import { SessionError } from "./errors.ts";
+import { type DueFrame, FirstFrame } from "./first-frame.ts";
 import { GREETING_FRAME_BYTES, challengeFrame } from "./greeting.ts";
 import type { Liveness } from "./liveness.ts";
 import type { Session } from "./session.ts";
+import type { StreamGreeting } from "./streams/stream-greeting-layouts.ts";
+import { STREAM_GREETING_FRAME_BYTES } from "./streams/stream-greeting.ts";
 
-/** What becomes of a greeting: its answer, and the session if it was accepted. */
-export interface Reception {
+/** What becomes of a greeting: its answer, and the session, or the stream's member, if it was accepted. */
+export interface Reception<Accepted> {
   readonly welcome: Uint8Array;
-  readonly accepted: { readonly rid: bigint; readonly session: Session } | undefined;
+  readonly accepted: Accepted | undefined;
 }
 
-/** Decides about a greeting; told again by `opened` when the connection is ready to send. */
+/** Decides about a greeting; told again by `opened` or `handedOver` when the connection is ready to send. */
 export interface Receptionist {
-  receive(connection: ServerConnection, frame: Frame): Reception;
+  receive(
+    connection: ServerConnection,
+    frame: Frame,
+  ): Reception<{ readonly rid: bigint; readonly session: Session }>;
+  receiveStream(connection: ServerConnection, frame: Frame): Reception<StreamVisit>;
   opened(connection: ServerConnection, rid: bigint): void;
+  handedOver(connection: ServerConnection, visit: StreamVisit): void;
 }
+
+/** Whose byte stream has come, by which ticket (0: by none). */
+export type StreamVisit = Pick<StreamGreeting, "rid" | "ticket">;
+
+/** With what a connection may begin. */
+const GREETINGS: readonly DueFrame[] = [
+  { command: COMMAND_GREETING, frameBytes: GREETING_FRAME_BYTES },
+  { command: COMMAND_STREAM_GREETING, frameBytes: STREAM_GREETING_FRAME_BYTES },
+];
 
 /** Where a connection comes from. */
 export interface ConnectionOrigin {
@@ -27,7 +44,7 @@ export interface ConnectionOrigin {
   readonly acceptedAt: number;
 }
 
-/** One connection as the server sees it: greeting, then open, then ended. */
+/** One connection as the server sees it: greeting, then open, then ended; a stream's is handed over after its greeting. */
 export class ServerConnection {
   /** When it was accepted, in milliseconds of the driver's clock. */
   readonly acceptedAt: number;
@@ -38,7 +55,7 @@ export class ServerConnection {
   readonly #receptionist: Receptionist;
   readonly #liveness: Liveness;
   #step: "greeting" | "open" | "refused" | "ended" = "greeting";
-  #first: FirstFrame | undefined = new FirstFrame(GREETING_FRAME_BYTES, COMMAND_GREETING);
+  #first: FirstFrame | undefined = new FirstFrame(...GREETINGS);
   #parser: FrameParser | undefined;
   #unsent: Uint8Array | undefined;
   #session: Session | undefined;
@@ -87,7 +104,8 @@ export class ServerConnection {
       const frame = this.#first.frame();
       if (frame === undefined) return;
       this.#first = undefined;
-      this.#greet(frame);
+      if (frame.command === COMMAND_GREETING) this.#greet(frame);
+      else this.#greetStream(frame, bytes.length - offset);
     }
     const session = this.#session;
     if (session === undefined || this.#parser === undefined || offset === bytes.length) return;
@@ -136,5 +154,18 @@ export class ServerConnection {
     this.#parser = new FrameParser();
     this.#step = "open";
     this.#receptionist.opened(this, accepted.rid);
+  }
+
+  #greetStream(frame: Frame, followingBytes: number): void {
+    if (followingBytes > 0)
+      throw new SessionError(
+        "ERR_HOLDFAST_SESSION_GREETING",
+        `${followingBytes} bytes of a stream came before its welcome`,
+        followingBytes,
+      );
+    const { welcome, accepted } = this.#receptionist.receiveStream(this, frame);
+    this.#unsent = welcome;
+    this.#step = accepted === undefined ? "refused" : "ended";
+    if (accepted !== undefined) this.#receptionist.handedOver(this, accepted);
   }
 }

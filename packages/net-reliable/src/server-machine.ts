@@ -12,7 +12,8 @@
  */
 import { type BrokenRules, type Cancel, type Cryptography, invariant } from "@holdfast/environment";
 import type { Frame } from "@holdfast/wire-format";
-import { REFUSAL } from "./codes.ts";
+import { COMMAND_COME, REFUSAL } from "./codes.ts";
+import { unexpectedCommand } from "./errors.ts";
 import {
   Greeting,
   decodeGreetingPart,
@@ -29,10 +30,12 @@ import {
   type SessionLimits,
 } from "./limits.ts";
 import { Liveness } from "./liveness.ts";
-import { type Reception, ServerConnection } from "./server-connection.ts";
+import { type Reception, ServerConnection, type StreamVisit } from "./server-connection.ts";
 import type { Done } from "./pending-requests.ts";
 import type { Respond } from "./session-events.ts";
 import { Session } from "./session.ts";
+import { StreamGreeting } from "./streams/stream-greeting-layouts.ts";
+import { judgeStreamGreeting, streamWelcomeFrame } from "./streams/stream-greeting.ts";
 import type { SessionTiming } from "./timing.ts";
 
 /** What a server is. */
@@ -79,7 +82,21 @@ export interface ServerMachineEvents {
   output(connection: ServerConnection): void;
   /** Close the connection: `forgotten` after what is unsent, all others at once. */
   end(connection: ServerConnection, reason: EndReason): void;
+  /** Byte streams of members that have a session; without it they are refused. */
+  readonly streams?: StreamReception;
 }
+
+/** Who takes byte streams. */
+export interface StreamReception {
+  /** The secret of a member's ticket; undefined if it has none such. */
+  secretOf(visit: StreamVisit): Uint8Array | undefined;
+  /** Last word about a greeting that is otherwise in order: 0 or a refusal code. */
+  admit(rid: bigint): number;
+  /** The connection is a stream's: {@link ServerConnection.drain} it, then it is of no concern to sessions any more. */
+  handedOver(connection: ServerConnection, visit: StreamVisit): void;
+}
+
+const NO_SECRET = new Uint8Array(0);
 
 /** What all sessions of a server count together, those that are gone included. */
 export interface ServerMachineCounts {
@@ -150,7 +167,9 @@ export class ServerMachine {
     const connection = new ServerConnection(
       {
         receive: (from, frame) => this.#receive(from, frame),
+        receiveStream: (from, frame) => this.#receiveStream(from, frame),
         opened: (from, rid) => this.#opened(from, rid),
+        handedOver: (from, visit) => this.#events.streams?.handedOver(from, visit),
       },
       { nonce, address, acceptedAt: now },
       new Liveness(this.#config.timing, now),
@@ -262,7 +281,33 @@ export class ServerMachine {
     this.#events.end(connection, reason);
   }
 
-  #receive(connection: ServerConnection, frame: Frame): Reception {
+  #receiveStream(connection: ServerConnection, frame: Frame): Reception<StreamVisit> {
+    const greeting = decodeGreetingPart(StreamGreeting, frame.body);
+    const { rid, ticket, nonce } = greeting;
+    const refusal = this.#judgeStream(connection, greeting, frame.body);
+    if (refusal === 0) this.#greeting.delete(connection);
+    else this.#events.refused(rid, refusal);
+    const welcome = streamWelcomeFrame(refusal, this.#config, { client: nonce, server: connection.nonce });
+    return { welcome, accepted: refusal === 0 ? { rid, ticket } : undefined };
+  }
+
+  #judgeStream(connection: ServerConnection, greeting: StreamGreeting, body: Uint8Array): number {
+    const { streams } = this.#events;
+    const { rid, term, ticket } = greeting;
+    const refusal = judgeStreamGreeting(greeting, body, this.#config, connection.nonce, () =>
+      ticket === 0 ? NO_SECRET : streams?.secretOf({ rid, ticket }),
+    );
+    if (refusal !== 0) return refusal;
+    if (this.#evicted.has(rid)) return REFUSAL.EVICTED;
+    if (term !== this.#config.term) return REFUSAL.STALE_TERM;
+    if (!this.#peers.has(rid)) return REFUSAL.FORGOTTEN;
+    return streams?.admit(rid) ?? REFUSAL.BAD_GREETING;
+  }
+
+  #receive(
+    connection: ServerConnection,
+    frame: Frame,
+  ): Reception<{ readonly rid: bigint; readonly session: Session }> {
     const greeting = decodeGreetingPart(Greeting, frame.body);
     const refusal = this.#judge(connection, greeting, frame.body);
     const known = this.#peers.get(greeting.rid);
@@ -331,7 +376,11 @@ export class ServerMachine {
   #newPeer(rid: bigint): Peer {
     const session = new Session(
       {
-        request: (command, body, respond, id) => this.#events.request(rid, command, body, respond, id),
+        request: (command, body, respond, id) => {
+          // Only a server calls.
+          if (command === COMMAND_COME) throw unexpectedCommand(command);
+          this.#events.request(rid, command, body, respond, id);
+        },
         output: () => {
           if (peer.connection !== undefined) this.#events.output(peer.connection);
         },

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -18,8 +18,8 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-function start(program: string): Child {
-  const child = new Child(program, [`unix:${folder}/socket`]);
+function start(program: string, ...rest: readonly string[]): Child {
+  const child = new Child(program, [`unix:${folder}/socket`, ...rest]);
   children.push(child);
   return child;
 }
@@ -47,10 +47,27 @@ test("two programs talk on while the server is killed and started again", async 
   );
 }, 60_000);
 
+test("a program streams a file from another one, whichever of them is started first", async () => {
+  const path = join(folder, "file");
+  const text = `${"one line of many\n".repeat(100_000)}the last one\n`;
+  writeFileSync(path, text);
+  const client = start("streams-client.mjs", path);
+  start("streams-server.mjs");
+
+  await client.printed(/the last one\n$/);
+  expect(await client.ended()).toBe(0);
+  expect(client.output).toBe(text);
+}, 60_000);
+
 test("the README of net-reliable shows these programs as they are", () => {
   const readme = readFileSync(new URL("../../../packages/net-reliable/README.md", import.meta.url), "utf8");
 
-  for (const program of ["sessions-server.mjs", "sessions-client.mjs"]) {
+  for (const program of [
+    "sessions-server.mjs",
+    "sessions-client.mjs",
+    "streams-server.mjs",
+    "streams-client.mjs",
+  ]) {
     const source = readFileSync(new URL(`../${program}`, import.meta.url), "utf8");
     expect(readme).toContain(`\`\`\`js\n// ${program}\n${source}\`\`\``);
   }

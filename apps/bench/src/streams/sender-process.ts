@@ -2,18 +2,17 @@
  * The other side of the streams suite: sends what is ordered, by streams and by bare pipes.
  */
 import { crc32 } from "node:zlib";
-import { startServerStreams } from "@holdfast/net-reliable";
+import { startServerSessions } from "@holdfast/net-reliable";
 import { parentGone, say } from "../child.ts";
 import { processorUs } from "../processor-time.ts";
 import { chunks, passBy, serveBarePipe } from "./bare-pipe.ts";
 import { COMMAND_TAKE, bulkIdentity, bulkPorts } from "./bulk-ports.ts";
 
-const streams = await startServerStreams(
+const sessions = await startServerSessions(
   {
     identity: bulkIdentity,
-    term: 1n,
     listenAddress: "tcp://127.0.0.1:0",
-    handle: async ({ command, body, stream }) => {
+    handleStream: async ({ command, body, stream }) => {
       if (command === COMMAND_TAKE) {
         let bytes = 0;
         for await (const piece of stream) bytes += piece.length;
@@ -28,12 +27,12 @@ const streams = await startServerStreams(
 );
 const bare = await serveBarePipe(passBy);
 const summed = await serveBarePipe(crc32);
-say(JSON.stringify({ streams: streams.address, bare: bare.port, summed: summed.port }));
+say(JSON.stringify({ streams: sessions.address, bare: bare.port, summed: summed.port }));
 process.on("message", () => say(String(processorUs())));
 await parentGone();
 bare.server.close();
 summed.server.close();
-await streams.close();
+await sessions.close();
 
 /** A sync generator as an async one that costs no more than its promises. */
 function fromSync(pieces: Generator<Uint8Array>): AsyncIterable<Uint8Array> {

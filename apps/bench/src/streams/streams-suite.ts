@@ -6,7 +6,7 @@
  * steadier figure.
  */
 import { crc32 } from "node:zlib";
-import { type ClientStreams, startClientStreams } from "@holdfast/net-reliable";
+import { type ClientSession, startClientSession } from "@holdfast/net-reliable";
 import { type Child, startChild } from "../child.ts";
 import { measureRow, type Row } from "../contest.ts";
 import { processorUs } from "../processor-time.ts";
@@ -27,26 +27,19 @@ const CHUNKS: readonly { readonly bytes: number; readonly title: string; readonl
 export async function measureStreams(sizes: StreamsSizes): Promise<readonly Row[]> {
   const { child, greeting } = await startChild("streams/sender-process.js", []);
   const ports = JSON.parse(greeting) as Addresses;
-  const streams = startClientStreams(
-    {
-      identity: bulkIdentity,
-      session: { rid: 1n, term: 1n },
-      findServer: () => Promise.resolve(ports.streams),
-    },
-    bulkPorts,
-  );
+  const session = startClientSession({ identity: bulkIdentity, address: ports.streams }, bulkPorts);
   try {
-    const bench = { ...sizes, child, ports, streams };
+    const bench = { ...sizes, child, ports, session };
     const rows: Row[] = [];
     for (const chunk of CHUNKS) {
       rows.push(await measurePull(bench, chunk, false));
       rows.push(await measurePull(bench, chunk, true));
       rows.push(await measureProcessors(bench, chunk));
     }
-    rows.push(await measurePush(streams, sizes.totalBytes, sizes.rounds));
+    rows.push(await measurePush(session, sizes.totalBytes, sizes.rounds));
     return rows;
   } finally {
-    streams.close();
+    session.close();
     await child.stop();
   }
 }
@@ -60,14 +53,14 @@ interface Addresses {
 interface Bench extends StreamsSizes {
   readonly child: Child;
   readonly ports: Addresses;
-  readonly streams: ClientStreams;
+  readonly session: ClientSession;
 }
 
 type Chunk = (typeof CHUNKS)[number];
 
 /** Towards the side that dials. */
 function measurePull(
-  { totalBytes, rounds, ports, streams }: Bench,
+  { totalBytes, rounds, ports, session }: Bench,
   chunk: Chunk,
   isSummed: boolean,
 ): Promise<Row> {
@@ -79,14 +72,14 @@ function measurePull(
     unit: "MB/s",
     isLowerBetter: false,
     runs: rounds,
-    ours: () => rate(totalBytes, () => receive(streams, { totalBytes, chunkBytes: chunk.bytes, isSummed })),
+    ours: () => rate(totalBytes, () => receive(session, { totalBytes, chunkBytes: chunk.bytes, isSummed })),
     peers: isSummed ? { ...barePipe, "bare pipe, CRC-32": () => pipe(ports.summed, crc32) } : barePipe,
     goals: chunk.goal === undefined ? {} : { "bare pipe": chunk.goal },
   });
 }
 
 /** What the same costs the processors, with the checksum. */
-function measureProcessors({ totalBytes, rounds, child, ports, streams }: Bench, chunk: Chunk): Promise<Row> {
+function measureProcessors({ totalBytes, rounds, child, ports, session }: Bench, chunk: Chunk): Promise<Row> {
   const cost = async (work: () => Promise<void>): Promise<number> => {
     const startUs = processorUs() + Number(await child.ask("processor"));
     await work();
@@ -100,7 +93,7 @@ function measureProcessors({ totalBytes, rounds, child, ports, streams }: Bench,
     unit: "ns/KiB",
     isLowerBetter: true,
     runs: rounds,
-    ours: () => cost(() => receive(streams, { totalBytes, chunkBytes: chunk.bytes, isSummed: true })),
+    ours: () => cost(() => receive(session, { totalBytes, chunkBytes: chunk.bytes, isSummed: true })),
     peers: {
       "bare pipe": () => pipe(ports.bare, passBy),
       "bare pipe, CRC-32": () => pipe(ports.summed, crc32),
@@ -109,7 +102,7 @@ function measureProcessors({ totalBytes, rounds, child, ports, streams }: Bench,
 }
 
 /** Towards the side that listens, which Node.js gives new memory with each read. */
-function measurePush(streams: ClientStreams, totalBytes: number, runs: number): Promise<Row> {
+function measurePush(session: ClientSession, totalBytes: number, runs: number): Promise<Row> {
   return measureRow({
     row: "256 KiB, with checksum, sent with a request",
     unit: "MB/s",
@@ -120,7 +113,9 @@ function measurePush(streams: ClientStreams, totalBytes: number, runs: number): 
         const source = async function* (): AsyncGenerator<Uint8Array> {
           yield* chunks(totalBytes, 256 * KIB);
         };
-        const { body, stream } = await streams.request(COMMAND_TAKE, new Uint8Array(0), { source: source() });
+        const { body, stream } = await session.requestStream(COMMAND_TAKE, new Uint8Array(0), {
+          source: source(),
+        });
         await stream.return?.();
         expectBytes(new DataView(body.buffer, body.byteOffset).getFloat64(0, true), totalBytes);
       }),
@@ -134,9 +129,9 @@ interface Order {
   readonly isSummed: boolean;
 }
 
-async function receive(streams: ClientStreams, { totalBytes, chunkBytes, isSummed }: Order): Promise<void> {
+async function receive(session: ClientSession, { totalBytes, chunkBytes, isSummed }: Order): Promise<void> {
   const order = new Uint8Array(Float64Array.of(totalBytes, chunkBytes, isSummed ? 1 : 0).buffer);
-  const { stream } = await streams.request(COMMAND_ORDER, order);
+  const { stream } = await session.requestStream(COMMAND_ORDER, order);
   let bytes = 0;
   for await (const piece of stream) bytes += piece.length;
   expectBytes(bytes, totalBytes);

@@ -4,19 +4,30 @@
  * Frames are written at most once per turn of the event loop: calls made in one turn gather in the machine and
  * leave together from a microtask; answers to what a chunk of bytes brought leave when that chunk is done.
  */
-import { type ByteStream, type Cancel, type Random, makeAborter } from "@holdfast/environment";
+import { type ByteStream, type Cancel, makeAborter } from "@holdfast/environment";
 import { Backoff } from "../backoff.ts";
 import { ClientMachine } from "../client-machine.ts";
-import { CALL_ABORTED, CALL_OVERLOADED, COMMAND_FAREWELL, isFinalRefusal, refusalName } from "../codes.ts";
+import {
+  CALL_ABORTED,
+  CALL_OVERLOADED,
+  COMMAND_COME,
+  COMMAND_FAREWELL,
+  isFinalRefusal,
+  refusalName,
+} from "../codes.ts";
 import { type CutCounts, cutCounts, cutReason, isPeersFault } from "../errors.ts";
 import { NONCE_BYTES, completeIdentity } from "../greeting.ts";
 import type { Done } from "../pending-requests.ts";
+import { cut, refused } from "../streams/stream-errors.ts";
 import { DEFAULT_SESSION_TIMING, type SessionTiming, checkSessionTiming } from "../timing.ts";
 import type { ClientSession, ClientSessionOptions, ClientSessionStats } from "./client-options.ts";
 import { FailingDials } from "./failing-dials.ts";
+import { Introductions } from "./introductions.ts";
 import { LogLimit } from "./log-limit.ts";
 import { Requests } from "./requests.ts";
-import { type SessionPorts, failLater, refuseUnknown, withLog } from "./session-ports.ts";
+import { type SessionPorts, failLater, randomRid, refuseUnknown, withLog } from "./session-ports.ts";
+import { ClientStreams } from "./stream-client.ts";
+import type { ReceivedStream, StreamRequestOptions } from "./stream-ports.ts";
 
 /** Drives one client machine. */
 export class ClientDriver implements ClientSession {
@@ -28,31 +39,31 @@ export class ClientDriver implements ClientSession {
   readonly #machine: ClientMachine;
   readonly #backoff: Backoff;
   readonly #requests: Requests;
+  readonly #streams: ClientStreams;
+  readonly #introductions: Introductions;
   readonly #warnings: LogLimit;
   readonly #dials: FailingDials;
   readonly #write: (bytes: Uint8Array) => boolean;
   #stream: ByteStream | undefined;
+  /** Of the newest connection's server. */
+  #address = "";
   #attempt = 0;
-  #contact = 0;
   #isBlocked = false;
   #isFlushDue = false;
   #isClosed = false;
   #cancelTimer: Cancel = () => {};
   #giveUpDialling: Cancel = () => {};
   #cancelLook: Cancel = () => {};
-  #greetedCount = 0;
-  #refusedCount = 0;
+  readonly #counts = { greetedCount: 0, refusedCount: 0, cutSilentCount: 0, greetingTimedOutCount: 0 };
   readonly #cut: CutCounts = cutCounts();
-  #cutSilentCount = 0;
-  #greetingTimedOutCount = 0;
 
   constructor(options: ClientSessionOptions, ports: SessionPorts) {
     const { address, handle = refuseUnknown, limits, timing = DEFAULT_SESSION_TIMING } = options;
     const findServer = options.findServer?.bind(options);
     if ((address === undefined) === (findServer === undefined))
       throw new TypeError("a session needs either the server's address or findServer, to find it");
-    const rid = options.rid ?? randomRid(ports.random);
-    this.rid = rid;
+    this.rid = options.rid ?? randomRid(ports.random);
+    const { rid } = this;
     this.#options = options;
     // How long others take to recover is theirs to say (`checkSessionTiming` with their time).
     checkSessionTiming(timing, Number.POSITIVE_INFINITY);
@@ -62,9 +73,16 @@ export class ClientDriver implements ClientSession {
     this.#backoff = new Backoff(timing);
     this.#warnings = new LogLimit(ports.clock, this.#ports.log);
     this.#dials = new FailingDials(ports.clock, this.#ports.log, 2 * timing.greetingTimeoutMs);
+    const identity = completeIdentity(options.identity);
+    this.#streams = new ClientStreams(
+      rid,
+      { identity, cryptography: ports.cryptography },
+      { handle: options.handleStream, limits: options.streamLimits, timing },
+      this.#ports,
+    );
     this.#machine = new ClientMachine(
       {
-        identity: completeIdentity(options.identity),
+        identity,
         rid,
         isVoter: options.isVoter ?? false,
         timing,
@@ -72,7 +90,10 @@ export class ClientDriver implements ClientSession {
         ...(limits === undefined ? {} : { limits }),
       },
       {
-        request: (command, body, respond, id) => handle(rid, command, body, respond, id),
+        request: (command, body, respond, id) =>
+          command === COMMAND_COME
+            ? this.#streams.called(body, respond)
+            : handle(rid, command, body, respond, id),
         output: () => this.#flushSoon(),
         greeted: ({ term, isNew, needsIntroduction }) => this.#greeted(term, isNew, needsIntroduction),
         refused: (code, isProven) => this.#refused(code, isProven),
@@ -81,6 +102,12 @@ export class ClientDriver implements ClientSession {
     this.#requests = new Requests((command, body, done) =>
       this.#isClosed ? failLater(done, CALL_ABORTED) : this.#machine.call(command, body, done),
     );
+    this.#introductions = new Introductions({
+      introduce: (contact) => options.onServer?.(contact),
+      callBound: (command, body, done) => this.#submit(command, body, done, true),
+      introduced: (term) => this.#introduced(term),
+      failed: (term, error) => this.#introductionFailed(term, error),
+    });
     this.#write = (bytes) => {
       if (this.#stream?.write(bytes) === false) this.#isBlocked = true;
       return !this.#isBlocked;
@@ -125,7 +152,12 @@ export class ClientDriver implements ClientSession {
     return this.#requests.request(command, body, signal);
   }
 
+  requestStream(command: number, body: Uint8Array, options?: StreamRequestOptions): Promise<ReceivedStream> {
+    return this.#streams.request(command, body, options);
+  }
+
   async farewell(body: Uint8Array, signal?: AbortSignal): Promise<void> {
+    this.#streams.end(cut("the member leaves"));
     this.#machine.leave();
     if (this.#machine.term !== 0n) await this.request(COMMAND_FAREWELL, body, signal);
   }
@@ -143,22 +175,21 @@ export class ClientDriver implements ClientSession {
     this.#stream = undefined;
     this.#machine.session.close();
     this.#requests.resume();
+    this.#streams.end(cut("the session was closed"));
   }
 
   stats(): ClientSessionStats {
     const { droppedAnswersCount, malformedCount, pendingCount, waitingBytes } = this.#machine.session;
     return {
-      greetedCount: this.#greetedCount,
-      refusedCount: this.#refusedCount,
+      ...this.#counts,
       cutMalformedCount: Object.values(this.#cut).reduce((sum, count) => sum + count, 0),
       cut: { ...this.#cut },
-      cutSilentCount: this.#cutSilentCount,
-      greetingTimedOutCount: this.#greetingTimedOutCount,
       droppedAnswersCount,
       malformedRequestsCount: malformedCount,
       waitingBytes,
       pendingCount,
       waitingCount: this.#requests.waitingCount,
+      streams: this.#streams.stats(),
     };
   }
 
@@ -177,11 +208,12 @@ export class ClientDriver implements ClientSession {
   /** Dials; from here to the accepted greeting there are `greetingTimeoutMs`. */
   #dial(address: string, attempt: number): void {
     const { clock, transport } = this.#ports;
+    this.#address = address;
     const giveUp = makeAborter();
     this.#giveUpDialling = () => giveUp.abort();
     this.#cancelTimer();
     this.#cancelTimer = clock.at(clock.now() + this.#timing.greetingTimeoutMs, () => {
-      this.#greetingTimedOutCount += 1;
+      this.#counts.greetingTimedOutCount += 1;
       this.#dials.failed({ event: "session.greeting-timed-out", address }, "server does not greet");
       this.#attempt += 1;
       this.#giveUpDialling();
@@ -270,59 +302,48 @@ export class ClientDriver implements ClientSession {
   }
 
   #greeted(term: bigint, isNew: boolean, needsIntroduction: boolean): void {
-    this.#greetedCount += 1;
+    this.#counts.greetedCount += 1;
     this.#backoff.accepted();
     this.#dials.ended();
     this.#cancelTimer();
     this.#cancelLook();
     this.#armTick();
     this.#ports.log.info({ event: "session.greeted", term, isNew }, "server accepted us");
-    if (!needsIntroduction) return;
-    this.#contact += 1;
-    const contact = this.#contact;
-    const call: ClientSession["call"] = (command, body, done) =>
-      contact === this.#contact ? this.#submit(command, body, done, true) : failLater(done, CALL_ABORTED);
-    const introduction = this.#options.onServer?.({ term, isNew, call });
-    if (introduction === undefined) {
-      this.#machine.introduced(term);
-      return;
-    }
-    introduction.then(
-      () => {
-        if (contact === this.#contact) this.#machine.introduced(term);
-      },
-      (error: unknown) => this.#introductionFailed(contact, term, error),
-    );
+    this.#tellStreams();
+    if (needsIntroduction) this.#introductions.begin(term, isNew);
   }
 
-  #introductionFailed(contact: number, term: bigint, error: unknown): void {
-    if (contact !== this.#contact || this.#isClosed) return;
-    this.#contact += 1;
-    this.#ports.log.warn(
-      { event: "session.introduction-failed", term, err: error },
-      "server will be met again",
-    );
+  #introduced(term: bigint): void {
+    this.#machine.introduced(term);
+    if (this.#machine.isOpen) this.#tellStreams();
+  }
+
+  #tellStreams(): void {
+    this.#streams.connected({ address: this.#address, term: this.term }, this.#machine.isIntroduced);
+  }
+
+  #introductionFailed(term: bigint, error: unknown): void {
+    if (this.#isClosed) return;
+    const facts = { event: "session.introduction-failed", term, err: error };
+    this.#ports.log.warn(facts, "server will be met again");
     this.#machine.introductionFailed(term);
     if (this.#stream !== undefined) this.#hangUp(this.#stream);
   }
 
   #refused(code: number, isProven: boolean): void {
-    this.#refusedCount += 1;
+    this.#counts.refusedCount += 1;
     const facts = { event: "session.refused", refusal: refusalName(code), isProven };
     if (isProven && isFinalRefusal(code)) {
       this.#ports.log.error(facts, "server refused us for good");
-      this.#giveUp(code);
+      const stream = this.#stream;
+      this.#streams.end(refused(refusalName(code)));
+      this.#options.onRefused?.(code);
+      this.close();
+      stream?.destroy();
       return;
     }
     this.#warnings.warn(facts, "server turned us away");
     if (this.#stream !== undefined) this.#hangUp(this.#stream);
-  }
-
-  #giveUp(code: number): void {
-    const stream = this.#stream;
-    this.#options.onRefused?.(code);
-    this.close();
-    stream?.destroy();
   }
 
   /** Ends the connection by our own decision. */
@@ -336,6 +357,7 @@ export class ClientDriver implements ClientSession {
     const wasOpen = this.#machine.isOpen;
     this.#stream = undefined;
     this.#machine.end();
+    this.#streams.disconnected();
     this.#startLater();
     if (!wasOpen) return;
     this.#ports.log.info({ event: "session.disconnected", term: this.term }, "connection to the server lost");
@@ -352,7 +374,7 @@ export class ClientDriver implements ClientSession {
     if (stream === undefined) return;
     const verdict = this.#machine.tick(this.#ports.clock.now());
     if (verdict === "dead") {
-      this.#cutSilentCount += 1;
+      this.#counts.cutSilentCount += 1;
       this.#hangUp(stream);
       return;
     }
@@ -370,12 +392,5 @@ export class ClientDriver implements ClientSession {
     this.#isFlushDue = false;
     if (this.#stream !== undefined && !this.#isBlocked)
       this.#machine.drain(this.#write, this.#ports.clock.now());
-  }
-}
-
-function randomRid(random: Random): bigint {
-  for (;;) {
-    const rid = random.u64();
-    if (rid !== 0n) return rid;
   }
 }

@@ -4,7 +4,9 @@ import type { IdentityOptions } from "../greeting.ts";
 import type { SessionLimits } from "../limits.ts";
 import type { Done } from "../pending-requests.ts";
 import type { Respond } from "../session-events.ts";
+import type { StreamLimits } from "../streams/stream-limits.ts";
 import type { SessionTiming } from "../timing.ts";
+import type { ReceivedStream, StreamHandler, StreamRequestOptions, StreamStats } from "./stream-ports.ts";
 
 /**
  * Takes a request of a peer, in order, synchronously while frames are parsed. `id` is the request's for the life of
@@ -46,6 +48,10 @@ export interface ClientSessionOptions {
   readonly limits?: Partial<SessionLimits>;
   /** Takes requests of the server, whose `rid` is the member's own; without it they fail with `CALL_UNKNOWN`. */
   readonly handle?: RequestHandler;
+  /** Takes requests of the server that come with a byte stream; without it they fail. */
+  readonly handleStream?: StreamHandler;
+  /** `DEFAULT_STREAM_LIMITS` where not given. */
+  readonly streamLimits?: Partial<StreamLimits>;
   /** Introduces the member to a new server (join, reclaim); ordinary calls wait until it resolves. */
   onServer?(contact: ServerContact): Promise<void>;
   /** Bytes came from the server of that term. */
@@ -77,6 +83,7 @@ export interface ClientSessionStats {
   readonly pendingCount: number;
   /** Requests that wait for room. */
   readonly waitingCount: number;
+  readonly streams: StreamStats;
 }
 
 /** A member's session with whichever server there is. */
@@ -105,12 +112,22 @@ export interface ClientSession {
    */
   request(command: number, body: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
   /**
-   * Says farewell and waits for its answer, over as many servers as it takes; at once if no server ever knew us.
+   * Sends a request that carries a byte stream, or whose answer does, on a connection of its own to the session's server;
+   * while there is none it waits. It is sent once: after an error the server may or may not have acted. A stream goes on
+   * while the session reconnects, and ends with it, and with its server.
+   *
+   * @throws StreamError `_CUT` (the session's end, another server), `_FAILED` with the code of the other side's error,
+   * `_BROKEN`, `_LIMIT`, `_REFUSED`; CancelledError; whatever `source` throws.
+   */
+  requestStream(command: number, body: Uint8Array, options?: StreamRequestOptions): Promise<ReceivedStream>;
+  /**
+   * Says farewell and waits for its answer, over as many servers as it takes; at once if no server ever knew us. Streams are
+   * ended first: who is gone does nothing any more.
    *
    * @throws as {@link request}: a signal bounds the wait (F10).
    */
   farewell(body: Uint8Array, signal?: AbortSignal): Promise<void>;
-  /** Ends the session: every unanswered call is aborted. Idempotent. */
+  /** Ends the session: every unanswered call is aborted, every stream ends. Idempotent. */
   close(): void;
   /** Counters for tests and metrics. */
   stats(): ClientSessionStats;

@@ -4,8 +4,10 @@ import type { IdentityOptions } from "../greeting.ts";
 import type { SessionLimits } from "../limits.ts";
 import type { Done } from "../pending-requests.ts";
 import type { EndReason, PeerGreeting, ServerMachineCounts } from "../server-machine.ts";
+import type { StreamLimits } from "../streams/stream-limits.ts";
 import type { SessionTiming } from "../timing.ts";
 import type { RequestHandler } from "./client-options.ts";
+import type { ReceivedStream, StreamHandler, StreamRequestOptions, StreamStats } from "./stream-ports.ts";
 
 /** What a server's sessions are made of. */
 export interface ServerSessionsOptions {
@@ -28,6 +30,10 @@ export interface ServerSessionsOptions {
   admit?(greeting: PeerGreeting): number;
   /** Takes requests of members; without it they fail with `CALL_UNKNOWN`. */
   readonly handle?: RequestHandler;
+  /** Takes requests of members that come with a byte stream, on connections to the same address; without it they fail. */
+  readonly handleStream?: StreamHandler;
+  /** `DEFAULT_STREAM_LIMITS` where not given. */
+  readonly streamLimits?: Partial<StreamLimits>;
   /** The member is connected and was not before. */
   onPeerUp?(rid: bigint): void;
   /** The member's connection is lost or silent; its session is kept until it is forgotten or evicted. */
@@ -41,7 +47,7 @@ export interface ServerSessionsStats extends ServerMachineCounts {
   readonly sessionsCount: number;
   readonly greetingCount: number;
   readonly refusedCount: number;
-  /** Refused greetings by name of the refusal; those of the layer above as `OTHER`. */
+  /** Refused greetings, of sessions and of streams, by name of the refusal; those of the layer above as `OTHER`. */
   readonly refused: Readonly<Record<string, number>>;
   /** Connections that were cut because of what the peer sent. */
   readonly cutMalformedCount: number;
@@ -49,6 +55,7 @@ export interface ServerSessionsStats extends ServerMachineCounts {
   readonly cut: Readonly<Record<CutReason, number>>;
   /** Connections ended by this side, by reason. */
   readonly ended: Readonly<Record<EndReason, number>>;
+  readonly streams: StreamStats;
 }
 
 /** The sessions of one server. */
@@ -68,13 +75,23 @@ export interface ServerSessions {
    * @throws RequestError `ERR_HOLDFAST_REQUEST` with the answer's error; CancelledError when `signal` aborts.
    */
   request(rid: bigint, command: number, body: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * Asks a member with a byte stream: the counterpart of `ClientSession.requestStream`, with the same errors. The member is
+   * called through its session and dials; `_CUT` when it does not come within `timing.peerTimeoutMs`.
+   */
+  requestStream(
+    rid: bigint,
+    command: number,
+    body: Uint8Array,
+    options?: StreamRequestOptions,
+  ): Promise<ReceivedStream>;
   /** True if the member has a connection. */
   isConnected(rid: bigint): boolean;
-  /** Drops a member's session after its farewell; answers already given still go out. */
+  /** Drops a member's session after its farewell; answers already given still go out, its streams end. */
   forget(rid: bigint): void;
-  /** Drops a member's session and refuses that member from now on. */
+  /** Drops a member's session and its streams, and refuses that member from now on. */
   evict(rid: bigint): void;
-  /** Stops listening and ends all sessions; calls to members are aborted. Idempotent. */
+  /** Stops listening and ends all sessions and streams; calls to members are aborted. Idempotent. */
   close(): Promise<void>;
   /** Counters for tests and metrics. */
   stats(): ServerSessionsStats;

@@ -1,20 +1,30 @@
 /*
- * Drives the server's side of all sessions: accepts streams, moves bytes between them and the machine, keeps time.
+ * Drives the server's side of all sessions: accepts connections, moves bytes between them and the machine, keeps time. A
+ * connection that turns out to be a byte stream's is handed over to the streams.
  *
  * One timer serves all connections. Whatever a turn of the event loop makes ready for a member leaves in one write.
  */
-import type { ByteStream, Cancel, Listener } from "@holdfast/environment";
-import { CALL_ABORTED, CALL_NO_SESSION, CALL_OVERLOADED, REFUSAL, refusalName } from "../codes.ts";
+import type { ByteStream, ByteStreamHandlers, Cancel, Listener } from "@holdfast/environment";
+import {
+  CALL_ABORTED,
+  CALL_NO_SESSION,
+  CALL_OVERLOADED,
+  COMMAND_COME,
+  REFUSAL,
+  refusalName,
+} from "../codes.ts";
 import { type CutCounts, cutCounts, cutReason, isPeersFault } from "../errors.ts";
 import { NONCE_BYTES, completeIdentity } from "../greeting.ts";
 import type { Done } from "../pending-requests.ts";
-import type { ServerConnection } from "../server-connection.ts";
+import type { ServerConnection, StreamVisit } from "../server-connection.ts";
 import { type EndReason, ServerMachine } from "../server-machine.ts";
 import { DEFAULT_SESSION_TIMING, type SessionTiming, checkSessionTiming } from "../timing.ts";
 import { LogLimit } from "./log-limit.ts";
 import { Requests } from "./requests.ts";
 import type { ServerSessions, ServerSessionsOptions, ServerSessionsStats } from "./server-options.ts";
 import { type SessionPorts, failLater, refuseUnknown, withLog } from "./session-ports.ts";
+import type { ReceivedStream, StreamRequestOptions } from "./stream-ports.ts";
+import { ServerStreams } from "./stream-server.ts";
 
 /**
  * Listens and serves sessions.
@@ -41,6 +51,8 @@ interface Wire {
   readonly write: (bytes: Uint8Array) => boolean;
   isBlocked: boolean;
   isDirty: boolean;
+  /** Who takes the bytes of a byte stream. */
+  inside: ByteStreamHandlers | undefined;
 }
 
 class ServerDriver implements ServerSessions {
@@ -52,6 +64,7 @@ class ServerDriver implements ServerSessions {
   readonly #refusalWarnings: LogLimit;
   readonly #memberWarnings: LogLimit;
   readonly #machine: ServerMachine;
+  readonly #streams: ServerStreams;
   readonly #wires: Map<ServerConnection, Wire> = new Map();
   #dirty: Wire[] = [];
   #isFlushDue = false;
@@ -80,6 +93,11 @@ class ServerDriver implements ServerSessions {
     this.#ports = withLog(ports);
     this.#refusalWarnings = new LogLimit(ports.clock, this.#ports.log);
     this.#memberWarnings = new LogLimit(ports.clock, this.#ports.log);
+    this.#streams = new ServerStreams(
+      { handle: options.handleStream, limits: options.streamLimits, timing },
+      (rid, ticket) => this.request(rid, COMMAND_COME, ticket),
+      this.#ports,
+    );
     this.#machine = new ServerMachine(
       {
         identity: completeIdentity(options.identity),
@@ -98,6 +116,11 @@ class ServerDriver implements ServerSessions {
         refused: (rid, code) => this.#countRefusal(rid, code),
         output: (connection) => this.#markDirty(connection),
         end: (connection, reason) => this.#end(connection, reason),
+        streams: {
+          secretOf: (visit) => this.#streams.secretOf(visit),
+          admit: (rid) => this.#streams.admit(rid),
+          handedOver: (connection, visit) => this.#handOver(connection, visit),
+        },
       },
     );
   }
@@ -124,16 +147,27 @@ class ServerDriver implements ServerSessions {
     return requests.request(command, body, signal);
   }
 
+  requestStream(
+    rid: bigint,
+    command: number,
+    body: Uint8Array,
+    options?: StreamRequestOptions,
+  ): Promise<ReceivedStream> {
+    return this.#streams.request(rid, command, body, options);
+  }
+
   isConnected(rid: bigint): boolean {
     return this.#machine.isConnected(rid);
   }
 
   forget(rid: bigint): void {
     this.#machine.forget(rid);
+    this.#streams.cut(rid);
   }
 
   evict(rid: bigint): void {
     this.#machine.evict(rid);
+    this.#streams.cut(rid);
   }
 
   async close(): Promise<void> {
@@ -142,6 +176,7 @@ class ServerDriver implements ServerSessions {
     this.#cancelTick();
     this.#flush();
     this.#machine.close();
+    this.#streams.close();
     for (const wire of this.#wires.values()) wire.stream.close();
     await this.#listener?.close();
   }
@@ -155,6 +190,7 @@ class ServerDriver implements ServerSessions {
       cutMalformedCount: sumOf(this.#cut),
       cut: { ...this.#cut },
       ended: { ...this.#ended },
+      streams: this.#streams.stats(),
       ...this.#machine.counts(),
     };
   }
@@ -190,6 +226,7 @@ class ServerDriver implements ServerSessions {
       stream,
       isBlocked: false,
       isDirty: false,
+      inside: undefined,
       write(bytes) {
         if (!stream.write(bytes)) wire.isBlocked = true;
         return !wire.isBlocked;
@@ -197,14 +234,25 @@ class ServerDriver implements ServerSessions {
     };
     this.#wires.set(connection, wire);
     stream.start({
-      data: (bytes) => this.#received(wire, bytes),
-      closed: () => this.#lost(wire),
+      data: (bytes) => (wire.inside === undefined ? this.#received(wire, bytes) : wire.inside.data(bytes)),
+      closed: (error) => (wire.inside === undefined ? this.#lost(wire) : wire.inside.closed(error)),
       drained: () => {
         wire.isBlocked = false;
+        wire.inside?.drained();
         this.#drain(wire);
       },
+      place: () => wire.inside?.place?.(),
     });
     this.#drain(wire);
+  }
+
+  #handOver(connection: ServerConnection, visit: StreamVisit): void {
+    const wire = this.#wires.get(connection);
+    if (wire === undefined) return;
+    this.#wires.delete(connection);
+    // The welcome goes whether or not the network is busy: it is short, and all that goes on is behind it.
+    connection.drain((bytes) => wire.stream.write(bytes), this.#ports.clock.now());
+    wire.inside = this.#streams.enter(wire.stream, visit);
   }
 
   #received(wire: Wire, bytes: Uint8Array): void {

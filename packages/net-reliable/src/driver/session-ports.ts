@@ -42,3 +42,11 @@ export function failLater(done: Done, error: number): Cancel {
 
 /** Answers for a side that takes no requests. */
 export const refuseUnknown: RequestHandler = (_rid, _command, _body, respond) => respond(CALL_UNKNOWN, EMPTY);
+
+/** Another number than anybody else has, not 0. */
+export function randomRid(random: Random): bigint {
+  for (;;) {
+    const rid = random.u64();
+    if (rid !== 0n) return rid;
+  }
+}

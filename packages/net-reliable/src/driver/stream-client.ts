@@ -1,262 +1,194 @@
 /*
- * The side that dials: a connection for each exchange, whoever asks in it.
+ * The byte streams of a member's session: a connection for each exchange, whoever asks in it, to the server that the session
+ * is with.
  */
-import { type ByteStreamHandlers, type ByteStream, CancelledError, deferred } from "@holdfast/environment";
-import { refusalName } from "../codes.ts";
-import { type IdentityOptions, NONCE_BYTES, completeIdentity } from "../greeting.ts";
-import { DueFrame } from "../streams/due-frame.ts";
-import { StreamError, cut } from "../streams/stream-errors.ts";
-import { STREAM_FRAME, decodePart } from "../streams/stream-frames.ts";
-import { StreamChallenge, StreamWelcome } from "../streams/stream-greeting-layouts.ts";
 import {
-  STREAM_VERSION,
-  type StreamGreetingKey,
-  judgeStreamWelcome,
-  streamGreeting,
-} from "../streams/stream-greeting.ts";
+  type Aborter,
+  type ByteStream,
+  CancelledError,
+  type Deferred,
+  deferred,
+  makeAborter,
+} from "@holdfast/environment";
+import { CALL_ABORTED, CALL_OVERLOADED } from "../codes.ts";
+import { NONCE_BYTES } from "../greeting.ts";
+import type { Respond } from "../session-events.ts";
+import { StreamError, cut, notNow } from "../streams/stream-errors.ts";
+import type { StreamGreetingKey } from "../streams/stream-greeting.ts";
 import { NO_TICKET, type StreamTicket, decodeTicket } from "../streams/stream-ticket.ts";
 import type { StreamConnection } from "./stream-connection.ts";
 import { StreamExchanges, type StreamSideOptions } from "./stream-exchanges.ts";
+import { StreamGreeter } from "./stream-greeter.ts";
 import type { ReceivedStream, StreamPorts, StreamRequestOptions, StreamStats } from "./stream-ports.ts";
 
-/** What a member's streams are made of. */
-export interface ClientStreamsOptions extends StreamSideOptions {
-  /** What both sides must agree on, the key at least. */
-  readonly identity: IdentityOptions;
-  /** The member's session: who it is, and with which server. */
-  readonly session: { readonly rid: bigint; readonly term: bigint };
-  /** Where the server takes streams; undefined while there is none. */
-  findServer(): Promise<string | undefined>;
+/** The server that a session is with. */
+export interface StreamServer {
+  readonly address: string;
+  readonly term: bigint;
 }
 
-/** The streams of a member. */
-export interface ClientStreams {
-  /**
-   * Sends a request that carries a stream, or whose answer does, on a connection of its own. Nothing is ever sent again:
-   * after an error the server may or may not have acted.
-   *
-   * @throws StreamError `_CUT` (also when there is no server), `_FAILED` with the code of the other side's error, `_BROKEN`,
-   * `_LIMIT`, `_REFUSED`; CancelledError; whatever `source` throws.
-   */
-  request(command: number, body: Uint8Array, options?: StreamRequestOptions): Promise<ReceivedStream>;
-  /**
-   * Comes to be asked: answers one request of the server, whose ticket came by the session. Resolves when the server
-   * has been greeted; the request goes to `handle`.
-   *
-   * @throws StreamError as `request` does.
-   */
-  come(ticket: Uint8Array): Promise<void>;
-  /** Ends all exchanges. Idempotent. */
-  close(): void;
-  /** Counters for tests and metrics. */
-  stats(): StreamStats;
-}
+const EMPTY = new Uint8Array(0);
 
-/** Opens a member's streams. @throws RangeError when the key is too short. */
-export function startClientStreams(options: ClientStreamsOptions, ports: StreamPorts): ClientStreams {
-  return new ClientDriver(options, ports);
-}
-
-class ClientDriver implements ClientStreams {
-  readonly #options: ClientStreamsOptions;
-  readonly #ports: StreamPorts;
+/** The streams of a member's session. */
+export class ClientStreams {
+  readonly #rid: bigint;
   readonly #key: StreamGreetingKey;
+  readonly #ports: StreamPorts;
   readonly #exchanges: StreamExchanges;
-  readonly #greeters: Set<Greeter> = new Set();
-  #diallingCount = 0;
-  #isClosed = false;
+  /** Under way to a greeting. */
+  readonly #greeters: Set<StreamGreeter> = new Set();
+  /** Requests that wait for a server. */
+  readonly #waiting: Set<Deferred<void>> = new Set();
+  #server: StreamServer | undefined;
+  #isReady = false;
+  /** Exchanges of which there is no connection yet. */
+  #beginningCount = 0;
+  /** Why there are no streams any more. */
+  #end: StreamError | undefined;
 
-  constructor(options: ClientStreamsOptions, ports: StreamPorts) {
-    this.#options = options;
+  constructor(rid: bigint, key: StreamGreetingKey, options: StreamSideOptions, ports: StreamPorts) {
+    this.#rid = rid;
+    this.#key = key;
     this.#ports = ports;
-    this.#key = { identity: completeIdentity(options.identity), cryptography: ports.cryptography };
     this.#exchanges = new StreamExchanges(options, ports);
   }
 
+  /** The session is with this server; requests go when it is ready. Streams with a former server end. */
+  connected(server: StreamServer, isReady: boolean): void {
+    const former = this.#server;
+    this.#server = server;
+    this.#isReady = isReady && this.#end === undefined;
+    if (former !== undefined && former.term !== server.term)
+      this.#cutAll(cut(`another server serves now, in term ${server.term}`));
+    if (this.#isReady) for (const waiting of this.#waiting) waiting.resolve();
+  }
+
+  /** The session has no connection: streams go on, new requests wait. */
+  disconnected(): void {
+    this.#isReady = false;
+  }
+
+  /** The session is over: so are its streams, and all that would begin. Only the first call counts. */
+  end(error: StreamError): void {
+    if (this.#end !== undefined) return;
+    this.#end = error;
+    this.#isReady = false;
+    for (const waiting of this.#waiting) waiting.reject(error);
+    this.#cutAll(error);
+  }
+
+  /** See `ClientSession.requestStream`. */
   async request(
     command: number,
     body: Uint8Array,
     options: StreamRequestOptions = {},
   ): Promise<ReceivedStream> {
-    const connection = await this.#dial(NO_TICKET, options.signal);
+    const { signal } = options;
+    const connection = await this.#begin(async () => {
+      await this.#ready(signal);
+      return this.#greeted(NO_TICKET, signal);
+    });
     return this.#exchanges.ask(connection, { command, body }, options);
   }
 
-  async come(ticket: Uint8Array): Promise<void> {
-    const connection = await this.#dial(decodeTicket(ticket), undefined);
-    void this.#exchanges.answer(connection, this.#options.session.rid);
+  /**
+   * The server calls: dials to be asked, and answers the call when that has worked.
+   *
+   * @throws RangeError when these bytes are no ticket.
+   */
+  called(ticket: Uint8Array, respond: Respond): void {
+    this.#come(decodeTicket(ticket)).then(
+      () => respond(0, EMPTY),
+      (error: unknown) => {
+        const isFull = error instanceof StreamError && error.code === "ERR_HOLDFAST_STREAM_LIMIT";
+        respond(isFull ? CALL_OVERLOADED : CALL_ABORTED, EMPTY);
+      },
+    );
   }
 
-  close(): void {
-    this.#isClosed = true;
-    for (const greeter of this.#greeters) greeter.fail(cut("this side was closed"));
-    this.#exchanges.close();
-  }
-
+  /** Counters. */
   stats(): StreamStats {
     return this.#exchanges.stats();
   }
 
-  async #dial(ticket: StreamTicket, signal: AbortSignal | undefined): Promise<StreamConnection> {
-    const { streamsMax } = this.#exchanges.limits;
-    if (this.#exchanges.stats().activeCount + this.#diallingCount >= streamsMax)
-      throw new StreamError(
-        "ERR_HOLDFAST_STREAM_LIMIT",
-        `there are ${streamsMax} streams already; begin again when one has ended`,
-        "too many streams",
-      );
-    this.#diallingCount += 1;
+  async #come(ticket: StreamTicket): Promise<void> {
+    const connection = await this.#begin(() => this.#greeted(ticket, undefined));
+    void this.#exchanges.answer(connection, this.#rid);
+  }
+
+  async #begin(connect: () => Promise<StreamConnection>): Promise<StreamConnection> {
+    const { limits } = this.#exchanges;
+    if (this.#exchanges.stats().activeCount + this.#beginningCount >= limits.streamsMax)
+      throw notNow("too many streams");
+    this.#beginningCount += 1;
     try {
-      return await this.#greeted(ticket, signal);
+      return await connect();
     } finally {
-      this.#diallingCount -= 1;
+      this.#beginningCount -= 1;
+    }
+  }
+
+  /** Resolves when the session's requests go to its server. */
+  async #ready(signal: AbortSignal | undefined): Promise<void> {
+    while (!this.#isReady) {
+      if (this.#end !== undefined) throw this.#end;
+      if (signal?.aborted === true) throw cancelled(signal);
+      const turn = deferred<void>();
+      const onAbort = (): void => turn.reject(cancelled(signal));
+      signal?.addEventListener("abort", onAbort, { once: true });
+      this.#waiting.add(turn);
+      try {
+        await turn.promise;
+      } finally {
+        this.#waiting.delete(turn);
+        signal?.removeEventListener("abort", onAbort);
+      }
     }
   }
 
   async #greeted(ticket: StreamTicket, signal: AbortSignal | undefined): Promise<StreamConnection> {
-    this.#throwIfUnwanted(signal);
-    const address = await this.#options.findServer();
-    this.#throwIfUnwanted(signal);
-    if (address === undefined) throw cut("there is no server now");
-    const stream = await this.#connected(address, signal);
-    const greeter = new Greeter(stream, {
+    if (this.#end !== undefined) throw this.#end;
+    if (signal?.aborted === true) throw cancelled(signal);
+    if (this.#server === undefined) throw cut("there is no server");
+    const { address, term } = this.#server;
+    const { clock, random } = this.#ports;
+    const giveUp = makeAborter();
+    const greeter = new StreamGreeter({
       key: this.#key,
       ticket,
-      nonce: this.#ports.random.bytes(NONCE_BYTES),
-      session: this.#options.session,
-      open: () => this.#exchanges.open(stream, this.#options.session.rid),
+      caller: { rid: this.#rid, term, ticket: ticket.number, nonce: random.bytes(NONCE_BYTES) },
+      open: (stream) => this.#exchanges.open(stream, this.#rid),
+      failed: () => giveUp.abort(),
     });
-    const end = (): void => greeter.fail(this.#unwanted(signal) ?? cut("the server did not greet in time"));
-    const { clock } = this.#ports;
-    const cancelTimer = clock.at(clock.now() + this.#exchanges.timing.greetingTimeoutMs, end);
-    signal?.addEventListener("abort", end, { once: true });
+    const onAbort = (): void => greeter.fail(cancelled(signal));
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const cancelTimer = clock.at(clock.now() + this.#exchanges.timing.greetingTimeoutMs, () =>
+      greeter.fail(cut(`${address} did not greet in time`)),
+    );
     this.#greeters.add(greeter);
+    this.#dial(address, greeter, giveUp);
     try {
       return await greeter.connection;
-    } catch (error) {
-      this.#exchanges.refusedCount += 1;
-      throw error;
     } finally {
       cancelTimer();
-      signal?.removeEventListener("abort", end);
+      signal?.removeEventListener("abort", onAbort);
       this.#greeters.delete(greeter);
     }
   }
 
-  async #connected(address: string, signal: AbortSignal | undefined): Promise<ByteStream> {
-    let stream: ByteStream;
-    try {
-      stream = await this.#ports.transport.dial(address, signal);
-    } catch (cause) {
-      if (cause instanceof CancelledError) throw cause;
-      throw cut(`${address} cannot be reached`, cause);
-    }
-    const error = this.#unwanted(signal);
-    if (error === undefined) return stream;
-    stream.destroy();
-    throw error;
+  #dial(address: string, greeter: StreamGreeter, giveUp: Aborter): void {
+    this.#ports.transport.dial(address, giveUp.signal).then(
+      (stream: ByteStream) => greeter.begin(stream),
+      (cause: unknown) => greeter.fail(cut(`${address} cannot be reached`, cause)),
+    );
   }
 
-  #throwIfUnwanted(signal: AbortSignal | undefined): void {
-    const error = this.#unwanted(signal);
-    if (error !== undefined) throw error;
-  }
-
-  #unwanted(signal: AbortSignal | undefined): Error | undefined {
-    if (this.#isClosed) return cut("this side was closed");
-    return signal?.aborted === true ? new CancelledError("the stream", { cause: signal.reason }) : undefined;
+  #cutAll(error: StreamError): void {
+    for (const greeter of this.#greeters) greeter.fail(error);
+    this.#exchanges.close(error);
   }
 }
 
-interface GreeterParts {
-  readonly key: StreamGreetingKey;
-  readonly ticket: StreamTicket;
-  readonly nonce: Uint8Array;
-  readonly session: { readonly rid: bigint; readonly term: bigint };
-  open(): StreamConnection;
-}
-
-/** Greets over a new byte stream, then leaves it to the exchange. */
-class Greeter {
-  readonly #stream: ByteStream;
-  readonly #parts: GreeterParts;
-  readonly #connection = deferred<StreamConnection>();
-  #due: DueFrame = new DueFrame(STREAM_FRAME.CHALLENGE, StreamChallenge.sizeBytes);
-  #challengeNonce: Uint8Array | undefined;
-  #open: ByteStreamHandlers | undefined;
-
-  constructor(stream: ByteStream, parts: GreeterParts) {
-    this.#stream = stream;
-    this.#parts = parts;
-    stream.start({
-      data: (bytes) => this.#received(bytes),
-      closed: (error) => {
-        this.#open?.closed(error);
-        this.#connection.reject(cut("the server hung up before it greeted", error));
-      },
-      drained: () => this.#open?.drained(),
-      place: () => this.#open?.place?.(),
-    });
-  }
-
-  get connection(): Promise<StreamConnection> {
-    return this.#connection.promise;
-  }
-
-  fail(error: unknown): void {
-    if (this.#open !== undefined) return;
-    this.#stream.destroy();
-    this.#connection.reject(error);
-  }
-
-  #received(bytes: Uint8Array): void {
-    if (this.#open !== undefined) {
-      this.#open.data(bytes);
-      return;
-    }
-    try {
-      const rest = bytes.subarray(this.#due.take(bytes));
-      const payload = this.#due.payload();
-      if (payload === undefined) return;
-      if (this.#challengeNonce === undefined) this.#answer(payload);
-      else this.#welcomed(payload, this.#challengeNonce);
-      if (rest.length > 0) this.#received(rest);
-    } catch (error) {
-      this.fail(error);
-    }
-  }
-
-  #answer(payload: Uint8Array): void {
-    const { key, ticket, nonce, session } = this.#parts;
-    const challenge = decodePart(StreamChallenge, payload);
-    if (challenge.version !== STREAM_VERSION) throw refused("WRONG_VERSION");
-    this.#challengeNonce = challenge.nonce;
-    this.#due = new DueFrame(STREAM_FRAME.WELCOME, StreamWelcome.sizeBytes);
-    const { rid, term } = session;
-    const caller = { rid, term, ticket: ticket.number, nonce };
-    this.#stream.write(streamGreeting(caller, key, challenge.nonce, ticket.secret));
-  }
-
-  #welcomed(payload: Uint8Array, challengeNonce: Uint8Array): void {
-    const { key, nonce } = this.#parts;
-    const refusal = judgeStreamWelcome(payload, key, [nonce, challengeNonce]);
-    if (refusal !== 0) throw refused(refusalName(refusal), (refusal & 0xfff0) === 0xff20);
-    const connection = this.#parts.open();
-    this.#open = connection.handlers;
-    this.#connection.resolve(connection);
-  }
-}
-
-function refused(name: string, isTemporary = false): StreamError {
-  return isTemporary
-    ? new StreamError(
-        "ERR_HOLDFAST_STREAM_LIMIT",
-        `the server takes no stream now: ${name}; begin again`,
-        name,
-      )
-    : new StreamError(
-        "ERR_HOLDFAST_STREAM_REFUSED",
-        `the server refuses streams of this member: ${name}`,
-        name,
-      );
+function cancelled(signal: AbortSignal | undefined): CancelledError {
+  return new CancelledError("the stream", { cause: signal?.reason });
 }

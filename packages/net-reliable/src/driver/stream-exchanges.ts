@@ -16,7 +16,7 @@ import {
   STREAM_WINDOW_BYTES,
   type StreamLimits,
 } from "../streams/stream-limits.ts";
-import { DEFAULT_SESSION_TIMING, type SessionTiming } from "../timing.ts";
+import type { SessionTiming } from "../timing.ts";
 import { StreamConnection } from "./stream-connection.ts";
 import type {
   ReceivedStream,
@@ -26,14 +26,13 @@ import type {
   StreamStats,
 } from "./stream-ports.ts";
 
-/** What both sides of streams may be told. */
+/** What the streams of one side are made of. */
 export interface StreamSideOptions {
   /** Answers requests; without it they fail. */
-  readonly handle?: StreamHandler;
-  /** `DEFAULT_SESSION_TIMING` unless given: heartbeats, silence, time to greet. */
-  readonly timing?: SessionTiming;
+  readonly handle?: StreamHandler | undefined;
+  readonly timing: SessionTiming;
   /** `DEFAULT_STREAM_LIMITS` where not given. */
-  readonly limits?: Partial<StreamLimits>;
+  readonly limits?: Partial<StreamLimits> | undefined;
 }
 
 const NOTHING: AsyncIterable<Uint8Array> = {
@@ -55,13 +54,8 @@ export class StreamExchanges {
   readonly #active: Map<StreamConnection, bigint> = new Map();
   #completedCount = 0;
   #brokenCount = 0;
-  /** To be counted by whoever greets. */
-  refusedCount = 0;
 
-  constructor(
-    { handle = refuse, timing = DEFAULT_SESSION_TIMING, limits }: StreamSideOptions,
-    ports: StreamPorts,
-  ) {
+  constructor({ handle = refuse, timing, limits }: StreamSideOptions, ports: StreamPorts) {
     this.#handle = handle;
     this.timing = timing;
     this.limits = { ...DEFAULT_STREAM_LIMITS, ...limits };
@@ -139,13 +133,13 @@ export class StreamExchanges {
   }
 
   /** Ends all exchanges with a peer. */
-  cut(rid: bigint, reason: string): void {
-    for (const [connection, peer] of this.#active) if (peer === rid) connection.abort(cut(reason));
+  cut(rid: bigint, error: StreamError): void {
+    for (const [connection, peer] of this.#active) if (peer === rid) connection.abort(error);
   }
 
-  /** Ends all exchanges. */
-  close(): void {
-    for (const connection of this.#active.keys()) connection.abort(cut("this side was closed"));
+  /** Ends all exchanges that there are. */
+  close(error: StreamError): void {
+    for (const connection of this.#active.keys()) connection.abort(error);
   }
 
   /** Counters. */
@@ -154,7 +148,6 @@ export class StreamExchanges {
       activeCount: this.#active.size,
       completedCount: this.#completedCount,
       brokenCount: this.#brokenCount,
-      refusedCount: this.refusedCount,
     };
   }
 

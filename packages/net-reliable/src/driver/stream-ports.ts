@@ -64,6 +64,4 @@ export interface StreamStats {
   readonly completedCount: number;
   /** Exchanges that ended otherwise. */
   readonly brokenCount: number;
-  /** Connections that were refused or did not greet. */
-  readonly refusedCount: number;
 }

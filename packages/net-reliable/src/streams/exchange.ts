@@ -106,7 +106,6 @@ export class Exchange {
   }
 
   #begin(header: StreamHeader): void {
-    if (header.type >= STREAM_FRAME.CHALLENGE) throw broken("a greeting comes in the middle");
     if (header.type !== STREAM_FRAME.DATA) return;
     if (!this.#hasHeading) throw broken("data comes before the heading");
     this.incoming.begin(header);

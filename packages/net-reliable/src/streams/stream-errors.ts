@@ -35,6 +35,24 @@ export function cut(reason: string, cause?: unknown): StreamError {
   );
 }
 
+/** No stream can begin now, here or at the other side. */
+export function notNow(reason: string): StreamError {
+  return new StreamError(
+    "ERR_HOLDFAST_STREAM_LIMIT",
+    `no stream can begin now: ${reason}; begin again later`,
+    reason,
+  );
+}
+
+/** The server takes no streams of this member. */
+export function refused(refusal: string): StreamError {
+  return new StreamError(
+    "ERR_HOLDFAST_STREAM_REFUSED",
+    `the server refuses streams of this member: ${refusal}`,
+    refusal,
+  );
+}
+
 /** The other side says that it failed. */
 export function failed(code: string, cause?: unknown): StreamError {
   const options = cause === undefined ? undefined : { cause };

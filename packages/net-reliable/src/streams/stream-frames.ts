@@ -17,7 +17,6 @@ import {
   u8,
 } from "@holdfast/wire-format";
 import { broken } from "./stream-errors.ts";
-import { StreamChallenge, StreamGreeting, StreamWelcome } from "./stream-greeting-layouts.ts";
 import { STREAM_DATA_BYTES_MAX } from "./stream-limits.ts";
 
 /** A frame's header as it stands in the bytes. */
@@ -64,12 +63,6 @@ export interface StreamFrameTypes {
   readonly ABORT: 7;
   /** The trailer has come: its sender need not stay for it any more. */
   readonly RECEIVED: 8;
-  /** Opens the connection: the listening side's nonce. */
-  readonly CHALLENGE: 9;
-  /** Who dials, for what, and its proof. */
-  readonly GREETING: 10;
-  /** Accepted or refused, and the listening side's proof. */
-  readonly WELCOME: 11;
 }
 
 /** What a frame is. */
@@ -82,9 +75,6 @@ export const STREAM_FRAME: StreamFrameTypes = {
   STOP: 6,
   ABORT: 7,
   RECEIVED: 8,
-  CHALLENGE: 9,
-  GREETING: 10,
-  WELCOME: 11,
 };
 
 /** Bytes of an error code, filled up with zeros. */
@@ -137,9 +127,6 @@ const PAYLOAD_BYTES: ReadonlyMap<number, { readonly least: number; readonly most
   [STREAM_FRAME.STOP, exactly(0)],
   [STREAM_FRAME.ABORT, exactly(STREAM_CODE_BYTES)],
   [STREAM_FRAME.RECEIVED, exactly(0)],
-  [STREAM_FRAME.CHALLENGE, exactly(StreamChallenge.sizeBytes)],
-  [STREAM_FRAME.GREETING, exactly(StreamGreeting.sizeBytes)],
-  [STREAM_FRAME.WELCOME, exactly(StreamWelcome.sizeBytes)],
 ]);
 
 /** What a header says. */

@@ -1,21 +1,8 @@
 import { type StructCodec, bytes, struct, u16, u53, u64 } from "@holdfast/wire-format";
-import { NONCE_BYTES, PROOF_BYTES } from "../greeting.ts";
+import { NONCE_BYTES } from "../greeting.ts";
+import { PROOF_BYTES } from "../greeting-frames.ts";
 
-/** First frame of a stream's connection, from the side that listens. */
-export interface StreamChallenge {
-  /** Version of the protocol of streams. */
-  readonly version: number;
-  /** Random, new for each connection. */
-  readonly nonce: Uint8Array;
-}
-
-/** Layout of a challenge. */
-export const StreamChallenge: StructCodec<StreamChallenge> = struct("StreamChallenge", {
-  version: u16,
-  nonce: bytes(NONCE_BYTES),
-});
-
-/** Second frame, from the side that dials. */
+/** Second frame of a stream's connection, from the side that dials; the first is the challenge of all connections. */
 export interface StreamGreeting {
   /** Version of the protocol of streams. */
   readonly version: number;

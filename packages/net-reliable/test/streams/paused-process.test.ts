@@ -1,8 +1,8 @@
 import type { Cancel, Clock } from "@holdfast/environment";
 import { MemorySessionPorts } from "@holdfast/memory-ports";
 import { expect, test } from "vitest";
-import { DEFAULT_SESSION_TIMING, startClientStreams, startServerStreams } from "../../src/index.ts";
-import { COMMAND, RID, body, counting, identity } from "./stream-world.ts";
+import { DEFAULT_SESSION_TIMING, startClientSession, startServerSessions } from "../../src/index.ts";
+import { COMMAND, body, counting, identity } from "./stream-world.ts";
 
 /** A clock of a process that may stand still while others go on: its timers come late then. */
 class PausableClock implements Clock {
@@ -38,23 +38,21 @@ class PausableClock implements Clock {
 test("a process that stood still takes what came meanwhile for a sign of life before it cuts a stream", async () => {
   const ports = new MemorySessionPorts();
   const clock = new PausableClock(ports.clock);
-  const server = await startServerStreams(
+  const streamLimits = { windowBytes: 4 };
+  const server = await startServerSessions(
     {
       identity,
-      listenAddress: "memory:streams",
-      term: 2n,
-      limits: { windowBytes: 4 },
-      handle: async () => ({ body, stream: counting(10) }),
+      listenAddress: "memory:server",
+      streamLimits,
+      handleStream: async () => ({ body, stream: counting(10) }),
     },
     ports,
   );
-  const session = { rid: RID, term: 2n };
-  const findServer = (): Promise<string> => Promise.resolve(server.address);
-  const client = startClientStreams(
-    { identity, session, findServer, limits: { windowBytes: 4 } },
+  const client = startClientSession(
+    { identity, address: server.address, streamLimits },
     { transport: ports.transport, random: ports.random, cryptography: ports.cryptography, clock },
   );
-  const asked = client.request(COMMAND, body);
+  const asked = client.requestStream(COMMAND, body);
   await ports.clock.advance(5 * DEFAULT_SESSION_TIMING.heartbeatMs);
 
   clock.pause(DEFAULT_SESSION_TIMING.peerTimeoutMs);

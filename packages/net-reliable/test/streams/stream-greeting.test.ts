@@ -1,14 +1,26 @@
 import { createHmac } from "node:crypto";
+import { HoldfastError } from "@holdfast/environment";
+import { BATCH_HEADER_BYTES, LONE_FRAME_BYTES } from "@holdfast/wire-format";
 import { describe, expect, test } from "vitest";
-import { REFUSAL, StreamError } from "../../src/index.ts";
-import { DueFrame } from "../../src/streams/due-frame.ts";
-import { STREAM_FRAME, STREAM_HEADER_BYTES, streamFrame } from "../../src/streams/stream-frames.ts";
-import { StreamGreeting, StreamWelcome } from "../../src/streams/stream-greeting-layouts.ts";
 import {
+  COMMAND_GREETING,
+  COMMAND_STREAM_GREETING,
+  GREETING_FRAME_BYTES,
+  PROTOCOL_VERSION,
+  REFUSAL,
+  SessionError,
+  StreamWelcome,
+  decodeGreetingPart,
+  greetingFrame,
+} from "../../src/index.ts";
+import { FirstFrame } from "../../src/first-frame.ts";
+import { StreamGreeting } from "../../src/streams/stream-greeting-layouts.ts";
+import {
+  STREAM_GREETING_FRAME_BYTES,
   judgeStreamGreeting,
   judgeStreamWelcome,
-  streamGreeting,
-  streamWelcome,
+  streamGreetingFrame,
+  streamWelcomeFrame,
 } from "../../src/streams/stream-greeting.ts";
 
 const key = {
@@ -28,15 +40,15 @@ const NO_SECRET = new Uint8Array(0);
 const caller = { rid: 5n, term: 2n, ticket: 0, nonce: mine };
 
 function payload(frame: Uint8Array): Uint8Array {
-  return frame.subarray(STREAM_HEADER_BYTES);
+  return frame.subarray(LONE_FRAME_BYTES);
 }
 
 describe("a greeting", () => {
-  const greeting = payload(streamGreeting(caller, key, challenge, NO_SECRET));
+  const greeting = payload(streamGreetingFrame(caller, key, challenge, NO_SECRET));
 
   test("is taken for the challenge that it answers, and played back on another connection it is not", () => {
-    expect(judgeStreamGreeting(greeting, key, challenge, () => NO_SECRET)).toBe(0);
-    expect(judgeStreamGreeting(greeting, key, other, () => NO_SECRET)).toBe(REFUSAL.BAD_PROOF);
+    expect(judge(greeting, key, challenge, () => NO_SECRET)).toBe(0);
+    expect(judge(greeting, key, other, () => NO_SECRET)).toBe(REFUSAL.BAD_PROOF);
   });
 
   test("proves each of its bytes", () => {
@@ -51,61 +63,94 @@ describe("a greeting", () => {
   test("with a ticket needs the ticket's secret", () => {
     const secret = new Uint8Array(32).fill(9);
     const called = { ...caller, ticket: 1 };
-    const rightful = payload(streamGreeting(called, key, challenge, secret));
-    const guessed = payload(streamGreeting(called, key, challenge, new Uint8Array(32)));
+    const rightful = payload(streamGreetingFrame(called, key, challenge, secret));
+    const guessed = payload(streamGreetingFrame(called, key, challenge, new Uint8Array(32)));
 
-    expect(judgeStreamGreeting(rightful, key, challenge, () => secret)).toBe(0);
-    expect(judgeStreamGreeting(guessed, key, challenge, () => secret)).toBe(REFUSAL.BAD_PROOF);
-    expect(judgeStreamGreeting(guessed, key, challenge, () => undefined)).not.toBe(0);
+    expect(judge(rightful, key, challenge, () => secret)).toBe(0);
+    expect(judge(guessed, key, challenge, () => secret)).toBe(REFUSAL.BAD_PROOF);
+    expect(judge(guessed, key, challenge, () => undefined)).not.toBe(0);
   });
 });
+
+function judge(greeting: Uint8Array, ...rest: Tail<Parameters<typeof judgeStreamGreeting>>): number {
+  return judgeStreamGreeting(decodeGreetingPart(StreamGreeting, greeting), greeting, ...rest);
+}
 
 /** What a greeting is refused with, or the code of the error that it makes. */
 function outcomeOf(greeting: Uint8Array): unknown {
   try {
-    return judgeStreamGreeting(greeting, key, challenge, () => NO_SECRET);
+    return judge(greeting, key, challenge, () => NO_SECRET);
   } catch (error) {
-    return error instanceof StreamError ? error.code : 0;
+    return error instanceof SessionError ? error.code : 0;
   }
 }
+
+type Tail<T> = T extends [unknown, unknown, ...infer Rest] ? Rest : never;
 
 describe("a welcome", () => {
   test("of whoever does not know the key is not believed, whatever it says", () => {
     for (const refusal of [0, REFUSAL.EVICTED]) {
-      const forged = payload(streamWelcome(refusal, stranger, [mine, challenge]));
+      const forged = payload(streamWelcomeFrame(refusal, stranger, { client: mine, server: challenge }));
 
-      expect(judgeStreamWelcome(forged, key, [mine, challenge])).toBe(REFUSAL.BAD_PROOF);
+      expect(judgeStreamWelcome(forged, key, { client: mine, server: challenge })).toBe(REFUSAL.BAD_PROOF);
     }
   });
 
   test("is good for its own connection only", () => {
-    const welcome = payload(streamWelcome(0, key, [mine, challenge]));
+    const welcome = payload(streamWelcomeFrame(0, key, { client: mine, server: challenge }));
 
-    expect(judgeStreamWelcome(welcome, key, [mine, challenge])).toBe(0);
-    expect(judgeStreamWelcome(welcome, key, [mine, other])).toBe(REFUSAL.BAD_PROOF);
+    expect(judgeStreamWelcome(welcome, key, { client: mine, server: challenge })).toBe(0);
+    expect(judgeStreamWelcome(welcome, key, { client: mine, server: other })).toBe(REFUSAL.BAD_PROOF);
     expect(welcome).toHaveLength(StreamWelcome.sizeBytes);
   });
 });
 
-describe("the frame that is due", () => {
-  test("comes together from single bytes, and what follows it is left", () => {
-    const due = new DueFrame(STREAM_FRAME.GREETING, StreamGreeting.sizeBytes);
-    const frame = streamGreeting(caller, key, challenge, NO_SECRET);
-
-    for (const byte of frame.subarray(0, -1)) expect(due.take(Uint8Array.of(byte))).toBe(1);
-    expect(due.payload()).toBeUndefined();
-    expect(due.take(Uint8Array.of(frame.at(-1) ?? 0, 1, 2))).toBe(1);
-
-    expect(due.payload()).toEqual(payload(frame));
-  });
+describe("the first frame of a connection", () => {
+  const frame = streamGreetingFrame(caller, key, challenge, NO_SECRET);
+  const sessions = greetingFrame(
+    {
+      version: PROTOCOL_VERSION,
+      fsid: 7n,
+      formatHash: 9n,
+      rid: 5n,
+      term: 2n,
+      attempt: 1,
+      recvSeq: 0,
+      isVoter: false,
+      isLeaving: false,
+      nonce: mine,
+    },
+    challenge,
+    key.identity.key,
+    key.cryptography,
+  );
+  const due = [
+    { command: COMMAND_GREETING, frameBytes: GREETING_FRAME_BYTES },
+    { command: COMMAND_STREAM_GREETING, frameBytes: STREAM_GREETING_FRAME_BYTES },
+  ];
 
   test.each([
-    ["another frame", streamFrame(STREAM_FRAME.ALIVE)],
-    ["a frame of data", streamFrame(STREAM_FRAME.DATA, 0, new Uint8Array(10))],
+    ["a stream's", frame, COMMAND_STREAM_GREETING],
+    ["a session's", sessions, COMMAND_GREETING],
+  ])(
+    "says itself that it is %s, comes together from single bytes, and what follows it is left",
+    (_, bytes, command) => {
+      const first = new FirstFrame(...due);
+
+      for (const byte of bytes.subarray(0, -1)) expect(first.take(Uint8Array.of(byte))).toBe(1);
+      expect(first.frame()).toBeUndefined();
+      expect(first.take(Uint8Array.of(bytes.at(-1) ?? 0, 1, 2))).toBe(1);
+
+      expect(first.frame()).toMatchObject({ command, body: payload(bytes) });
+    },
+  );
+
+  test.each([
+    ["a frame of another length", streamWelcomeFrame(0, key, { client: mine, server: challenge })],
     ["no frame at all", new Uint8Array(200).fill(0x41)],
   ])("is not %s, which is known at its header", (_, bytes) => {
-    const due = new DueFrame(STREAM_FRAME.GREETING, StreamGreeting.sizeBytes);
+    const first = new FirstFrame(...due);
 
-    expect(() => due.take(bytes.subarray(0, STREAM_HEADER_BYTES))).toThrow("the stream is damaged");
+    expect(() => first.take(bytes.subarray(0, BATCH_HEADER_BYTES))).toThrow(HoldfastError);
   });
 });

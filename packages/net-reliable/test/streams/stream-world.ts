@@ -1,15 +1,16 @@
 /*
- * A server with streams, a member, the network between them, and sources of bytes.
+ * A server, a member with a session, the network between them, and sources of bytes.
  */
+import type { Random } from "@holdfast/environment";
 import { MemorySessionPorts } from "@holdfast/memory-ports";
 import { expect } from "vitest";
 import {
-  type ClientStreams,
-  type ServerStreams,
+  type ClientSession,
+  type ServerSessions,
   type StreamHandler,
   type StreamLimits,
-  startClientStreams,
-  startServerStreams,
+  startClientSession,
+  startServerSessions,
 } from "../../src/index.ts";
 
 export const identity: { readonly key: Uint8Array; readonly fsid: bigint } = {
@@ -17,67 +18,66 @@ export const identity: { readonly key: Uint8Array; readonly fsid: bigint } = {
   fsid: 7n,
 };
 export const RID = 5n;
+export const TERM = 2n;
 export const COMMAND = 3;
 export const body: Uint8Array = new Uint8Array([1, 2, 3]);
 
 /** Milliseconds after which a promise is given up. */
 const TURNS_MAX = 100_000;
 
-/** What a member has that may not fit the server. */
-export interface MemberSettings {
-  readonly identity?: typeof identity & { readonly formatHash?: bigint };
-  readonly rid?: bigint;
-  readonly term?: bigint;
-}
-
-/** A server, a member and the network between them. */
+/** A server, a member that has a session with it, and the network between them. */
 export class World implements AsyncDisposable {
   readonly ports = new MemorySessionPorts();
-  readonly tickets: Uint8Array[] = [];
-  client!: ClientStreams;
-  server!: ServerStreams;
-  isDeaf = false;
+  /** What the server drew at random, newest last. */
+  readonly drawn: Uint8Array[] = [];
+  client!: ClientSession;
+  server!: ServerSessions;
 
   static async open(
     server: { readonly handle?: StreamHandler | undefined; readonly limits?: Partial<StreamLimits> },
     memberHandle?: StreamHandler,
-    member: MemberSettings = {},
   ): Promise<World> {
     const world = new World();
+    const { transport, clock, cryptography, random } = world.ports;
     const { limits = {}, handle } = server;
     const withHandle = (handler: StreamHandler | undefined) =>
-      handler === undefined ? {} : { handle: handler };
-    world.server = await startServerStreams(
+      handler === undefined ? {} : { handleStream: handler };
+    const drawing: Random = {
+      u32: () => random.u32(),
+      u64: () => random.u64(),
+      bytes: (count) => {
+        const bytes = random.bytes(count);
+        world.drawn.push(bytes);
+        return bytes;
+      },
+    };
+    world.server = await startServerSessions(
       {
         identity,
-        listenAddress: "memory:streams",
-        term: 2n,
-        limits: { windowBytes: 4096, ...limits },
+        listenAddress: "memory:server",
+        term: TERM,
+        streamLimits: { windowBytes: 4096, ...limits },
         ...withHandle(handle),
-        hasSession: (rid) => rid === RID,
-        invite: async (_, ticket) => {
-          world.tickets.push(ticket);
-          if (!world.isDeaf) await world.client.come(ticket);
-        },
       },
-      world.ports,
+      { transport, clock, cryptography, random: drawing },
     );
-    world.client = startClientStreams(
+    world.client = startClientSession(
       {
-        identity: member.identity ?? identity,
-        session: { rid: member.rid ?? RID, term: member.term ?? 2n },
-        limits: { windowBytes: limits.windowBytes ?? 4096, ...("streamsMax" in limits ? limits : {}) },
+        identity,
+        rid: RID,
+        address: world.server.address,
+        streamLimits: { windowBytes: limits.windowBytes ?? 4096, ...("streamsMax" in limits ? limits : {}) },
         ...withHandle(memberHandle),
-        findServer: () => Promise.resolve(world.server.address),
       },
       world.ports,
     );
+    await clock.advance(10);
     return world;
   }
 
   /** True if no request ever came so far that its source was begun. */
   get neverBegan(): boolean {
-    const { completedCount, brokenCount } = this.client.stats();
+    const { completedCount, brokenCount } = this.client.stats().streams;
     return completedCount + brokenCount === 0;
   }
 
@@ -93,17 +93,22 @@ export class World implements AsyncDisposable {
     return promise;
   }
 
-  /** Nothing goes on any more: no exchange, no connection, no timer. */
+  /** Nothing goes on any more but the session, and when that is closed nothing at all: no connection, no timer. */
   async expectNothingLeft(stats: {
     readonly completedCount?: number;
     readonly brokenCount?: number;
   }): Promise<void> {
-    this.ports.network.isSilent = false;
-    await this.ports.clock.advance(20_000);
-    expect(this.client.stats()).toMatchObject({ activeCount: 0, ...stats });
-    expect(this.server.stats().activeCount).toBe(0);
-    expect(this.ports.network.streams.size).toBe(0);
-    expect(this.ports.clock.timersCount).toBe(0);
+    const { clock, network } = this.ports;
+    network.isSilent = false;
+    await clock.advance(10_000);
+    expect(this.client.stats().streams).toMatchObject({ activeCount: 0, ...stats });
+    expect(this.server.stats()).toMatchObject({ greetingCount: 0, streams: { activeCount: 0 } });
+    expect(network.streams.size).toBe(this.client.isConnected ? 2 : 0);
+    this.client.close();
+    await this.server.close();
+    await clock.advance(10_000);
+    expect(network.streams.size).toBe(0);
+    expect(clock.timersCount).toBe(0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

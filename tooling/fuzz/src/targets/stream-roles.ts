@@ -2,19 +2,18 @@
  * The four roles of a side of an exchange: answering and asking, at the server and at a member; each with what its other side
  * says in whole exchanges.
  */
-import { utf8 } from "@holdfast/environment";
-import { settle } from "@holdfast/memory-ports";
+import { CancelledError, utf8 } from "@holdfast/environment";
 import {
+  CHALLENGE_FRAME_BYTES,
   type ReceivedStream,
-  StreamChallenge,
-  StreamFrameLayout,
+  RequestError,
   StreamGreeting,
   type StreamMessage,
   type StreamRequest,
   StreamTicket,
   StreamWelcome,
 } from "@holdfast/net-reliable";
-import { equalBytes } from "@holdfast/wire-format";
+import { LONE_FRAME_BYTES, equalBytes } from "@holdfast/wire-format";
 import { FindingError } from "../target.ts";
 import { concatenated, garbage } from "./pieces.ts";
 import { type HandStream, RID, SAME_BYTE, StreamSides } from "./stream-sides.ts";
@@ -57,8 +56,8 @@ const [SUMMED, UNSUMMED] = [1, 2];
 
 /** Bytes by which the dialling side, and the other one, make themselves known. */
 const GREETING_BYTES = {
-  toServer: StreamFrameLayout.sizeBytes + StreamGreeting.sizeBytes,
-  toClient: 2 * StreamFrameLayout.sizeBytes + StreamChallenge.sizeBytes + StreamWelcome.sizeBytes,
+  toServer: LONE_FRAME_BYTES + StreamGreeting.sizeBytes,
+  toClient: CHALLENGE_FRAME_BYTES + LONE_FRAME_BYTES + StreamWelcome.sizeBytes,
 };
 const TICKET = StreamTicket.encode({ number: 1, secret: new Uint8Array(32).fill(SAME_BYTE) });
 
@@ -91,16 +90,21 @@ export async function asking(): Promise<StreamSide> {
 /** A server that calls a member and asks it. */
 export async function calling(): Promise<StreamSide> {
   let { sides } = await openSides();
-  return makeSide(
+  let giveUp = new AbortController();
+  const side = makeSide(
     await recorded("toServer", askMember),
     () => sides,
     async (watch) => {
       // The number of the call is the first, as it was when the greeting was recorded.
       ({ sides } = await openSides());
-      watch(sides.server.request(RID, SUMMED, REQUEST, { source: from(SHORT) }).then(readWhole));
+      giveUp = new AbortController();
+      const options = { source: from(SHORT), signal: giveUp.signal };
+      const reading = sides.server.requestStream(RID, SUMMED, REQUEST, options).then(readWhole);
+      watch(reading.catch(unlessOf(CancelledError)));
       return sides.knock();
     },
   );
+  return { ...side, end: () => giveUp.abort() };
 }
 
 /** A member that was called. */
@@ -111,7 +115,7 @@ export async function called(): Promise<StreamSide> {
     () => sides,
     (watch) => {
       echo.watch = watch;
-      watch(sides.client.come(TICKET).then(() => undefined));
+      watch(sides.call(TICKET).then(() => undefined, unlessOf(RequestError)));
       return sides.dialled();
     },
   );
@@ -121,16 +125,12 @@ type Ask = (sides: StreamSides, pieces: readonly Uint8Array[], command: number) 
 
 const askServer: Ask = async ({ client }, pieces, command) => {
   const options = { source: from(pieces), isSummed: command === SUMMED };
-  return readWhole(await client.request(command, REQUEST, options));
+  return readWhole(await client.requestStream(command, REQUEST, options));
 };
 
-const askMember: Ask = async ({ client, server, tickets }, pieces, command) => {
+const askMember: Ask = async ({ server }, pieces, command) => {
   const options = { source: from(pieces), isSummed: command === SUMMED };
-  const [answer] = await Promise.all([
-    server.request(RID, command, REQUEST, options),
-    settle().then(() => client.come(tickets[0] ?? TICKET)),
-  ]);
-  return readWhole(answer);
+  return readWhole(await server.requestStream(RID, command, REQUEST, options));
 };
 
 type Said = Pick<StreamSide, "summed" | "unsummed" | "greetingBytes">;
@@ -153,12 +153,19 @@ function makeSide(said: Said, sides: () => StreamSides, begin: StreamSide["begin
   return {
     ...said,
     begin,
-    end: () => sides().forgetCalls(),
+    end: () => sides().carrySession(),
     checkRest: () => sides().checkRest(),
     checkService: async () => {
       const [{ bytes }] = await Promise.all([askServer(sides(), SHORT, SUMMED), sides().connect()]);
       if (!equalBytes(bytes, concatenated(SHORT))) throw new FindingError("an honest exchange was disturbed");
     },
+  };
+}
+
+/** Takes an error of that class for an end without a result. */
+function unlessOf(expected: new (...rest: never[]) => Error): (error: unknown) => undefined {
+  return (error) => {
+    if (!(error instanceof expected)) throw error;
   };
 }
 

@@ -1,16 +1,18 @@
 /*
  * Both ends of byte streams without a network: what one side writes is kept, what it is to receive is given by hand, and all
- * random numbers are the same, so that a connection that was recorded fits the next one, too.
+ * random numbers are the same, so that a connection that was recorded fits the next one, too. Their session is carried on
+ * when it is told to.
  */
 import { type ByteStream, type ByteStreamHandlers, type Random, type Transport } from "@holdfast/environment";
-import { ManualClock, MemorySessionPorts, settle } from "@holdfast/memory-ports";
+import { ManualClock, MemorySessionPorts } from "@holdfast/memory-ports";
 import {
-  type ClientStreams,
-  type ServerStreams,
+  COMMAND_COME,
+  type ClientSession,
+  type ServerSessions,
+  type SessionPorts,
   type StreamHandler,
-  type StreamPorts,
-  startClientStreams,
-  startServerStreams,
+  startClientSession,
+  startServerSessions,
 } from "@holdfast/net-reliable";
 import { FindingError } from "../target.ts";
 
@@ -92,58 +94,61 @@ const SAME_NUMBERS: Random = {
 /** Bytes that may come and wait to be read. */
 const WINDOW_BYTES = 4096;
 const LIMITS = { windowBytes: WINDOW_BYTES };
-const ADDRESS = "memory:streams";
+/** A member that is called dials when the call has come. */
+const DIAL_TURNS_MAX = 5;
+const ADDRESS = "memory:server";
 const IDENTITY = { key: new Uint8Array(32).fill(1), fsid: 7n };
 const TERM = 2n;
 
 /** The member of all streams. */
 export const RID = 5n;
 
-/** A server with streams, a member with streams, and nothing between them. */
+/** A server and a member that have a session, and nothing between them for streams. */
 export class StreamSides {
-  readonly server: ServerStreams;
-  readonly client: ClientStreams;
-  /** Calls that the server has sent. */
-  readonly tickets: Uint8Array[] = [];
+  readonly server: ServerSessions;
+  readonly client: ClientSession;
   readonly #transport: HandTransport;
   readonly #clock: ManualClock;
+  #session: { readonly near: HandStream; readonly far: HandStream } | undefined;
+  /** Those of the session. */
+  #timersCount = 0;
 
-  static async open(handle: StreamHandler): Promise<StreamSides> {
+  static async open(handleStream: StreamHandler): Promise<StreamSides> {
     const [transport, clock] = [new HandTransport(), new ManualClock()];
     const { cryptography } = new MemorySessionPorts();
     const ports = { transport, clock, cryptography, random: SAME_NUMBERS };
-    const tickets: Uint8Array[] = [];
-    const invite = (_rid: bigint, ticket: Uint8Array): Promise<void> => {
-      tickets.push(ticket);
-      return Promise.resolve();
-    };
-    const told = { identity: IDENTITY, limits: LIMITS, handle };
-    const server = await startServerStreams(
-      { ...told, listenAddress: ADDRESS, term: TERM, hasSession: (rid) => rid === RID, invite },
-      ports,
-    );
-    return new StreamSides(server, ports, { tickets, handle });
+    const told = { identity: IDENTITY, streamLimits: LIMITS, handleStream };
+    const server = await startServerSessions({ ...told, listenAddress: ADDRESS, term: TERM }, ports);
+    const client = startClientSession({ ...told, rid: RID, address: ADDRESS }, ports);
+    const sides = new StreamSides(server, client, ports);
+    await sides.#meet();
+    return sides;
   }
 
   private constructor(
-    server: ServerStreams,
-    ports: StreamPorts & { readonly transport: HandTransport; readonly clock: ManualClock },
-    { tickets, handle }: { readonly tickets: Uint8Array[]; readonly handle: StreamHandler },
+    server: ServerSessions,
+    client: ClientSession,
+    ports: SessionPorts & { readonly transport: HandTransport; readonly clock: ManualClock },
   ) {
     this.#transport = ports.transport;
     this.#clock = ports.clock;
-    this.tickets = tickets;
     this.server = server;
-    this.client = startClientStreams(
-      {
-        identity: IDENTITY,
-        limits: LIMITS,
-        handle,
-        session: { rid: RID, term: TERM },
-        findServer: () => Promise.resolve(ADDRESS),
-      },
-      ports,
-    );
+    this.client = client;
+  }
+
+  /** Calls the member with that ticket. */
+  call(ticket: Uint8Array): Promise<unknown> {
+    return this.server.request(RID, COMMAND_COME, ticket);
+  }
+
+  /** Carries what the two say in their session. */
+  carrySession(): void {
+    if (this.#session === undefined) return;
+    const { near, far } = this.#session;
+    while (near.written.length + far.written.length > 0) {
+      for (const bytes of near.written.splice(0)) far.receive(bytes, false);
+      for (const bytes of far.written.splice(0)) near.receive(bytes, false);
+    }
   }
 
   /** A connection to the server, from nobody. */
@@ -153,10 +158,13 @@ export class StreamSides {
 
   /** The connection that the member dials, to nobody; asked for once after each time that it was made to dial. */
   async dialled(): Promise<HandStream> {
-    await settle();
-    const stream = this.#transport.dialled.shift();
-    if (stream === undefined) throw new FindingError("the member did not dial");
-    return stream;
+    for (let turn = 0; turn < DIAL_TURNS_MAX; turn += 1) {
+      await calm();
+      this.carrySession();
+      const stream = this.#transport.dialled.shift();
+      if (stream !== undefined) return stream;
+    }
+    throw new FindingError("the member did not dial");
   }
 
   /** Carries bytes between the member's next connection and the server until there are none; returns them all. */
@@ -174,23 +182,38 @@ export class StreamSides {
       toClient += fromFar.length;
       for (const bytes of fromNear) far.receive(bytes, false);
       for (const bytes of fromFar) near.receive(bytes, false);
-      await settle();
+      await calm();
     }
     near.destroy();
     far.destroy();
     return { toServer: near.written, toClient: far.written };
   }
 
-  /** Ends what waits for a member that was called. */
-  forgetCalls(): void {
-    if (this.tickets.length > 0) this.server.cut(RID);
-    this.tickets.length = 0;
-  }
-
   /** @throws FindingError when anything is left of an exchange whose connection is gone. */
   checkRest(): void {
-    const activeCount = this.server.stats().activeCount + this.client.stats().activeCount;
+    const stats = this.server.stats();
+    const activeCount = stats.streams.activeCount + this.client.stats().streams.activeCount;
     if (activeCount !== 0) throw new FindingError(`${activeCount} exchanges are left without a connection`);
-    if (this.#clock.timersCount !== 0) throw new FindingError(`${this.#clock.timersCount} timers are left`);
+    if (stats.greetingCount !== 0)
+      throw new FindingError(`${stats.greetingCount} greet without a connection`);
+    const timersCount = this.#clock.timersCount - this.#timersCount;
+    if (timersCount !== 0) throw new FindingError(`${timersCount} timers are left`);
+    if (!this.client.isConnected || !this.server.isConnected(RID))
+      throw new FindingError("the session was disturbed");
   }
+
+  async #meet(): Promise<void> {
+    this.#session = { near: await this.dialled(), far: this.knock() };
+    this.carrySession();
+    await calm();
+    this.carrySession();
+    this.#timersCount = this.#clock.timersCount;
+  }
+}
+
+/** Resolves when every promise that can settle has, without a turn of the event loop, which costs more than most inputs. */
+export function calm(): Promise<void> {
+  return new Promise((resolve) => {
+    process.nextTick(resolve);
+  });
 }

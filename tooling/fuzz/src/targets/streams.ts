@@ -3,7 +3,6 @@
  * who asks, at the server and at a member. Whatever comes: the exchange ends with its connection, in an error that is
  * documented; what is read to a whole end is what was said; and another exchange does not notice.
  */
-import { settle } from "@holdfast/memory-ports";
 import { StreamError, StreamFrameLayout } from "@holdfast/net-reliable";
 import { crc32c, equalBytes } from "@holdfast/wire-format";
 import { FindingError, type FuzzTarget, type Verdict } from "../target.ts";
@@ -20,6 +19,7 @@ import {
   type StreamSide,
   type Watch,
 } from "./stream-roles.ts";
+import { calm } from "./stream-sides.ts";
 
 const SAID: readonly Uint8Array[] = [SHORT, LONG].map(concatenated);
 
@@ -85,12 +85,12 @@ async function fire(side: StreamSide, input: Uint8Array, entropy: number): Promi
   const stream = await side.begin(watch);
   for (const chunk of deliveries(input, side.greetingBytes, entropy)) {
     stream.receive(chunk, (entropy & 1) === 0);
-    await settle();
+    await calm();
   }
   stream.destroy();
-  await settle();
+  await calm();
   side.end();
-  await settle();
+  await calm();
   if (wrong.length > 0) throw wrong[0];
   if (waitingCount > 0) throw new FindingError("somebody waits for a stream whose connection is gone");
   side.checkRest();
