@@ -68,7 +68,12 @@ test("a member whose window is full when its server dies is introduced to the ne
   client.isIntroducing = false;
   const second = new Link(client, next).pump();
 
-  const introduction = client.machine.call(3, bytesOf("this is me"), () => client.machine.introduced(2n), true);
+  const introduction = client.machine.call(
+    3,
+    bytesOf("this is me"),
+    () => client.machine.introduced(2n),
+    true,
+  );
 
   expect(introduction).toBeDefined();
   expect(client.ask("third")).toBeUndefined();
