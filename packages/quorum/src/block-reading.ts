@@ -102,7 +102,8 @@ export class SlotReading {
         const address = range.address + BigInt(offset);
         const state = readSlot(this.#region, address, event.blocks[index]);
         this.#states.set(address, state);
-        if (state.state === "unreadable") damaged.push({ address, count: 1 });
+        // A read that was misdirected shows the other copy: what stands in its own place may be sound.
+        if (state.state === "unreadable" || state.state === "misplaced") damaged.push({ address, count: 1 });
         index += 1;
       }
     }

@@ -15,6 +15,7 @@ import {
   SplitterMark,
   splitterBlock,
 } from "../src/index.ts";
+import { SlotReading, countIds } from "../src/block-reading.ts";
 import { FIRST_PAYLOAD, recordOf, regionOf } from "./disk.ts";
 
 const region = regionOf(3);
@@ -79,6 +80,17 @@ describe("a block of the slots", () => {
     expect(readSlot(region, other + 1n, sealed).state).toBe("unreadable");
     expect(readSlot(region, recordBlock(region, 3n, 1), sealed).state).toBe("unreadable");
     expect(readSlot(region, other, sealPristine(region, address)).state).toBe("unreadable");
+  });
+
+  test("is read again where a read that was misdirected showed the other copy", () => {
+    const other = recordBlock(region, 2n, 1);
+    const own = sealRecord(recordOf(2n, 1n), { fsid: region.fsid, block: other });
+    const reading = new SlotReading(region, countIds(), [{ address: other, count: 1 }]);
+
+    const again = reading.accept({ type: "blocks-read", id: 1, blocks: [sealed] });
+    expect(again).toMatchObject({ ranges: [{ address: other, count: 1 }], attempt: 2 });
+    expect(reading.accept({ type: "blocks-read", id: 2, blocks: [own] })).toBeUndefined();
+    expect(reading.at(other).state).toBe("record");
   });
 });
 
