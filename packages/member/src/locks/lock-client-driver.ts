@@ -20,6 +20,7 @@ import {
   type LockReport,
   LockRequest,
 } from "@holdfast/lock-protocol";
+import { CALL_OVERLOADED, RequestError } from "@holdfast/net-reliable";
 import { equalBytes, type KeyRange } from "@holdfast/wire-format";
 import {
   type LockClientDriver,
@@ -256,6 +257,7 @@ class Driver implements LockClientDriver {
   }
 
   #errorOf({ cause, error }: LockClientEffect & { type: "fail" }): unknown {
+    if (cause === CALL_OVERLOADED) return new RequestError(this.#options.commandLock, cause, NOTHING);
     if (typeof cause === "number") return cause >= SESSION_ERRORS_MIN ? closedError() : lockErrorOf(cause);
     switch (cause) {
       case "closed":

@@ -17,6 +17,7 @@ import {
   LockRequest,
   ReclaimRequest,
 } from "@holdfast/lock-protocol";
+import { CALL_OVERLOADED } from "@holdfast/net-reliable";
 import { type Claim, LockServer, type LockServerCounts, type LockServerEffect } from "@holdfast/lock-server";
 import { compareBytes, equalBytes, type KeyRange } from "@holdfast/wire-format";
 import { decodeIfValid } from "./decode-if-valid.ts";
@@ -220,10 +221,13 @@ class Driver implements LockServerDriver {
     this.#takeRespond(request)(0, LockGrant.encode(grant));
   }
 
-  #invalidate({ rid, range, to, writeSeq }: LockServerEffect & { type: "invalidate" }): void {
+  #invalidate(effect: LockServerEffect & { type: "invalidate" }): void {
+    const { rid, range, to, writeSeq } = effect;
     const { term, commandInvalidate } = this.#options;
     const body = Invalidate.encode({ start: range.start, to, term, writeSeq });
     this.#options.call(rid, commandInvalidate, body, (error, answer) => {
+      // So many are on their way to it that this one had no room: again, as long as this server is one.
+      if (error === CALL_OVERLOADED) return this.#post([effect]);
       // The session or the member is gone, and its locks go with `remove`; or a later server has it.
       if (error >= SESSION_ERRORS_MIN) return;
       if (error === LOCK_REFUSALS.memberGone || error === LOCK_REFUSALS.staleTerm) return;

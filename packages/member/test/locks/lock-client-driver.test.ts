@@ -1,5 +1,6 @@
 import { deferred } from "@holdfast/environment";
 import { LOCK_REFUSALS, termOfWriteSeq } from "@holdfast/lock-protocol";
+import { CALL_OVERLOADED } from "@holdfast/net-reliable";
 import { LAST_KEY } from "@holdfast/wire-format";
 import { expect, test } from "vitest";
 import { quiet, rangeOf, Wiring } from "./lock-wiring.ts";
@@ -289,4 +290,18 @@ test("a session that closes fails its waiters as closed", async () => {
   });
 
   await expect(a.acquire(range, "read")).rejects.toMatchObject({ code: "ERR_HOLDFAST_LOCK_CLOSED" });
+});
+
+test("a request that finds no room in the session fails as one to try again", async () => {
+  const a = new Wiring().join(A, {
+    call(_command, _body, done) {
+      done(CALL_OVERLOADED, new Uint8Array(0));
+      return () => {};
+    },
+  });
+
+  await expect(a.acquire(range, "read")).rejects.toMatchObject({
+    code: "ERR_HOLDFAST_REQUEST",
+    category: "retry",
+  });
 });

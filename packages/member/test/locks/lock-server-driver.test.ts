@@ -8,6 +8,7 @@ import {
   ReclaimRequest,
   writeSeqOf,
 } from "@holdfast/lock-protocol";
+import { CALL_OVERLOADED } from "@holdfast/net-reliable";
 import { expect, test } from "vitest";
 import { createLockServer, type LockServerDriver } from "../../src/locks/lock-server-driver.ts";
 import { quiet, rangeOf, Wiring } from "./lock-wiring.ts";
@@ -161,6 +162,21 @@ test("L11: a malformed answer to an invalidation rejects its sender", async () =
   expect(server.stats()).toMatchObject({ invalidationCount: 1, requestCount: 1 });
 });
 
+test("an invalidation that finds no room in its member's session is sent again, behind a gate", async () => {
+  const { server, granted, answer, badPeers } = bareServer([]);
+  ask(server, A, "write", granted);
+  await quiet();
+  ask(server, B, "write", granted);
+  await quiet();
+
+  answer(CALL_OVERLOADED, new Uint8Array(0));
+  await quiet();
+  answer(0, InvalidateDone.encode({ start: range.start, to: "null" }));
+  await quiet();
+
+  expect([granted.length, badPeers]).toEqual([2, []]);
+});
+
 /** A server of term 5 whose members are the test itself. */
 function bareServer(members: readonly bigint[]): {
   server: LockServerDriver;
@@ -169,12 +185,12 @@ function bareServer(members: readonly bigint[]): {
   answer: (error: number, body: Uint8Array) => void;
 } {
   const badPeers: bigint[] = [];
-  let answer: (error: number, body: Uint8Array) => void = () => {};
+  const calls: ((error: number, body: Uint8Array) => void)[] = [];
   const server = createLockServer({
     term: 5n,
     commandInvalidate: 2,
     call(_rid, _command, _body, done) {
-      answer = done;
+      calls.push(done);
       return () => {};
     },
     gate: () => Promise.resolve(),
@@ -183,7 +199,7 @@ function bareServer(members: readonly bigint[]): {
     log: SILENT_LOGGER,
   });
   server.beginRecovery(members);
-  return { server, granted: [], badPeers, answer: (error, body) => answer(error, body) };
+  return { server, granted: [], badPeers, answer: (error, body) => calls.shift()?.(error, body) };
 }
 
 function ask(server: LockServerDriver, rid: bigint, mode: LockMode, granted: bigint[], start = 1): void {
