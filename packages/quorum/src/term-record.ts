@@ -1,28 +1,25 @@
 /*
  * What a term's server said last, for a member that has to know quickly: is it evicted, has the term been resigned?
  *
- * Copy 0 is written first, so it is never older than copy 1; copy 1 is asked only where copy 0 cannot be read.
+ * Both copies are read at once, and the newest record counts: a write of one copy that the device lost or put elsewhere, or a
+ * read that shows what stood there before, must not hide an eviction from who is about to acknowledge a write.
  */
 import { type BlocksRead, type NextId, type ReadBlocks, SlotReading } from "./block-reading.ts";
 import type { CommitRecord } from "./record.ts";
-import { type QuorumRegion, type RecordCopy, recordBlock } from "./region.ts";
+import { type QuorumRegion, recordBlock } from "./region.ts";
+import type { SlotState } from "./slot.ts";
 
 /** Reads the newest readable record of one term: one read when nothing is damaged. */
 export class TermRecordReading {
-  readonly #region: QuorumRegion;
-  readonly #term: bigint;
-  readonly #nextId: NextId;
-  #copy: RecordCopy = 0;
-  #reading: SlotReading;
+  readonly #copies: readonly bigint[];
+  readonly #reading: SlotReading;
   #record: CommitRecord | undefined;
-  /** Halves of which no copy read so far is sound. */
-  #damaged: readonly bigint[] = [0n, 1n];
+  #isDamaged = true;
 
   constructor(region: QuorumRegion, nextId: NextId, term: bigint) {
-    this.#region = region;
-    this.#term = term;
-    this.#nextId = nextId;
-    this.#reading = this.#readCopy();
+    this.#copies = [recordBlock(region, term, 0), recordBlock(region, term, 1)];
+    const ranges = this.#copies.map((address) => ({ address, count: 2 }));
+    this.#reading = new SlotReading(region, nextId, ranges);
   }
 
   /** The read that is wanted first. */
@@ -37,31 +34,29 @@ export class TermRecordReading {
 
   /** True if neither copy of a half is sound: {@link record} may be older than what stood there. */
   get isDamaged(): boolean {
-    return this.#damaged.length > 0;
+    return this.#isDamaged;
   }
 
   /** Takes an answer; returns the next read, or undefined when {@link record} is known. */
   accept(event: BlocksRead): ReadBlocks | undefined {
     const again = this.#reading.accept(event);
     if (again !== undefined) return again;
-    const address = recordBlock(this.#region, this.#term, this.#copy);
-    const damaged: bigint[] = [];
+    this.#isDamaged = false;
     for (const half of [0n, 1n]) {
-      const slot = this.#reading.at(address + half);
-      const isWritten = slot.state === "record" || slot.state === "misplaced";
-      if (slot.state === "unreadable" || slot.state === "misplaced") damaged.push(half);
-      if (isWritten && (this.#record === undefined || slot.record.seq > this.#record.seq))
-        this.#record = slot.record;
+      const slots = this.#copies.map((address) => this.#reading.at(address + half));
+      if (!slots.some(isSound)) this.#isDamaged = true;
+      for (const slot of slots) this.#take(slot);
     }
-    this.#damaged = this.#damaged.filter((half) => damaged.includes(half));
-    if (!this.isDamaged || this.#copy === 1) return undefined;
-    this.#copy = 1;
-    this.#reading = this.#readCopy();
-    return this.#reading.request;
+    return undefined;
   }
 
-  #readCopy(): SlotReading {
-    const address = recordBlock(this.#region, this.#term, this.#copy);
-    return new SlotReading(this.#region, this.#nextId, [{ address, count: 2 }]);
+  #take(slot: SlotState): void {
+    const isWritten = slot.state === "record" || slot.state === "misplaced";
+    if (isWritten && (this.#record === undefined || slot.record.seq > this.#record.seq))
+      this.#record = slot.record;
   }
+}
+
+function isSound({ state }: SlotState): boolean {
+  return state === "record" || state === "pristine";
 }

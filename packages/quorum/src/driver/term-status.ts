@@ -13,13 +13,13 @@ import { type IoPorts, runCheck, runReading } from "./block-io.ts";
 export interface TermStatus {
   /** True: a later term is announced, or cannot be ruled out. */
   readonly isSuperseded: boolean;
-  /** The newest readable record of the term (copy 0, where damaged copy 1); undefined: none yet. */
+  /** The newest readable record of the term, of either copy; undefined: none yet. */
   readonly record: CommitRecord | undefined;
   /** True if a newer record may have stood where neither copy can be read. */
   readonly isDamaged: boolean;
 }
 
-/** Reads a term's status, all of it after the call: two reads at once when nothing is damaged. */
+/** Reads a term's status, all of it after the call: three reads at once when nothing is damaged. */
 export async function readTermStatus(
   region: QuorumRegion,
   ports: IoPorts,

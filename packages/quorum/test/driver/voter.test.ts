@@ -271,7 +271,7 @@ test("a device whose hints cannot be read is told at once, then once a minute wi
 });
 
 describe("the status of a term", () => {
-  test("costs two reads and tells the newest record", async () => {
+  test("costs three reads at once and tells the newest record", async () => {
     const world = new World();
     const { member, leadership } = await electOne(world);
     await stopAll(world, [member]);
@@ -281,7 +281,7 @@ describe("the status of a term", () => {
     const status = await outcomeOf(world, readTermStatus(REGION, world.ports(), 2n));
 
     expect(status).toMatchObject({ isSuperseded: false, record: { term: 2n, seq: 1n } });
-    expect(world.readsCount).toBe(2);
+    expect(world.readsCount).toBe(3);
   });
 
   test("comes from copy 1 where copy 0 is damaged or cannot be read", async () => {
@@ -297,6 +297,21 @@ describe("the status of a term", () => {
         record: { term: 2n, seq: 1n },
       });
     }
+  });
+
+  test.each([0, 1] as const)("is the newest where the device lost the write of copy %i", async (copy) => {
+    const world = new World();
+    const { leadership } = await electOne(world);
+    await outcomeOf(world, leadership.commit(PAYLOAD, "unix:/a"));
+    const place = Number(recordBlock(REGION, 2n, copy)) * BLOCK_BYTES;
+    const before = world.bytes.slice(place, place + 2 * BLOCK_BYTES);
+    await outcomeOf(world, leadership.commit(PAYLOAD, "unix:/a"));
+    world.bytes.set(before, place);
+
+    expect(await outcomeOf(world, readTermStatus(REGION, world.ports(), 2n))).toMatchObject({
+      record: { term: 2n, seq: 2n },
+      isDamaged: false,
+    });
   });
 
   test("comes from a record that a device wrote over its own other copy", async () => {
