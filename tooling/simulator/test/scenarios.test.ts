@@ -105,7 +105,7 @@ const SCENARIOS: readonly Scenario[] = [
     title:
       "Scenario 8: a record that is torn while the other copy of its half rots halts elections, and nothing goes back",
     config: { damage: "mirrored" },
-    faults: often("rot-beside-torn-record", [500, 1000, 1500, 2000], 100),
+    faults: often("rot-beside-torn-record", [500, 900, 1300, 1700, 2100, 2500, 2900, 3300], 100),
     happened: ["elections halted", "open ERR_HOLDFAST_RECORD_CORRUPT", "excused no-progress"],
   },
   {
