@@ -191,8 +191,10 @@ export class LockServer {
     const { rid, range, mode } = event;
     const lock = this.#locks.get(range.id);
     const holder = lock?.holders.get(rid);
-    const target = holder?.target;
-    if (lock === undefined || holder === undefined || target === undefined || !covers(target, mode)) {
+    // It was removed while its answer was on its way: that was as good as the answer.
+    if (lock === undefined || holder === undefined) return;
+    const { target } = holder;
+    if (target === undefined || !covers(target, mode)) {
       effects.push({ type: "reject-peer", rid, reason: "an answer that fits no invalidation" });
       return;
     }

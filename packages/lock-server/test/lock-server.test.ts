@@ -225,6 +225,16 @@ describe("members that leave", () => {
     expect(server.handle({ type: "remove", rid: A })).toEqual([grant(C, 3, "write", writeSeqOf(TERM, 1n))]);
   });
 
+  test("an answer of a member that was removed while it was on its way is no fault: its farewell overtook it", () => {
+    const server = openServer();
+    ask(server, A, 1, "write");
+    ask(server, B, 2, "write");
+    server.handle({ type: "remove", rid: A });
+
+    expect(answer(server, A, "null")).toEqual([]);
+    expect(answer(server, B, "null").map(({ type }) => type)).toEqual(["reject-peer"]);
+  });
+
   test("removal may be repeated", () => {
     const server = openServer();
     ask(server, A, 1, "write");

@@ -1,7 +1,9 @@
 import { DeviceError } from "@holdfast/environment";
-import { LockRequest, ReclaimRequest } from "@holdfast/lock-protocol";
+import { InvalidateDone, LockRequest, ReclaimRequest } from "@holdfast/lock-protocol";
+import type { RequestHandler } from "@holdfast/net-reliable";
 import { expect, test } from "vitest";
-import { Command, FarewellRequest, Refusal } from "../../src/protocol.ts";
+import { DEFAULT_MEMBER_TIMING } from "../../src/index.ts";
+import { Command, FarewellRequest, JoinRequest, Refusal, TuneRequest } from "../../src/protocol.ts";
 import { rangeOf } from "../locks/lock-wiring.ts";
 import { ServerRig } from "../world/server-rig.ts";
 import { FAREWELL, JOIN, OWN, Stage, statusOf } from "../world/server-stage.ts";
@@ -77,6 +79,33 @@ test("F4: a report of locks that is being confirmed while its member leaves brin
   await expect(farewell).resolves.toBeUndefined();
   const request = LockRequest.encode({ start, end, mode: "write", held: "null" });
   expect(await other.ask(Command.lock, request)).toBe(0);
+});
+
+test("a voter that is held is no offender because its answer to an invalidation came behind its farewell", async () => {
+  const stage = await Stage.make();
+  await stage.serve();
+  const { start, end } = rangeOf(3);
+  const lock = LockRequest.encode({ start, end, mode: "write", held: "null" });
+  let answer: (() => void) | undefined;
+  const handle: RequestHandler = (_, __, ___, respond) => {
+    answer = () => respond(0, InvalidateDone.encode({ start, to: "null" }));
+  };
+  const [leaver, other] = [await stage.peer(11n, handle), await stage.peer(12n)];
+  const voter = JoinRequest.encode({ ...JoinRequest.decode(JOIN), isVoter: true });
+  for (const peer of [leaver, other]) await peer.ask(Command.join, voter);
+  await other.ask(Command.tune, TuneRequest.encode({ votes: 2, isForced: true }));
+  await leaver.ask(Command.lock, lock);
+
+  const asked = other.ask(Command.lock, lock);
+  const patienceMs = 2 * DEFAULT_MEMBER_TIMING.memberTimeoutMs;
+  const farewell = leaver.session.farewell(
+    FarewellRequest.encode({ mayBeWritten: false, isServing: false, saidTerm: 1n, patienceMs }),
+  );
+  expect(await asked).toBe(0);
+  answer?.();
+  await stage.world.clock.advance(2 * patienceMs);
+
+  await expect(farewell).resolves.toBeUndefined();
 });
 
 test.each([

@@ -3,7 +3,12 @@
  */
 import { type Cryptography, NO_BROKEN_RULES, SILENT_LOGGER } from "@holdfast/environment";
 import { ReclaimRequest } from "@holdfast/lock-protocol";
-import { type ClientSession, type SessionPorts, startClientSession } from "@holdfast/net-reliable";
+import {
+  type ClientSession,
+  type RequestHandler,
+  type SessionPorts,
+  startClientSession,
+} from "@holdfast/net-reliable";
 import { createHmac } from "node:crypto";
 import { DEFAULT_COMPACTOR_LIMITS, DEFAULT_MEMBER_TIMING } from "../../src/index.ts";
 import { Command, EMPTY_BODY, FarewellRequest, JoinRequest, StatusReply } from "../../src/protocol.ts";
@@ -36,7 +41,7 @@ export class Peer {
   readonly refused: number[] = [];
   readonly #stage: Stage;
 
-  constructor(stage: Stage, rid: bigint) {
+  constructor(stage: Stage, rid: bigint, handle: RequestHandler) {
     const { fsid, formatHash, key } = stage.world.superBlock;
     this.#stage = stage;
     this.session = startClientSession(
@@ -46,7 +51,7 @@ export class Peer {
         isVoter: false,
         timing: DEFAULT_MEMBER_TIMING.session,
         findServer: () => Promise.resolve("memory:server"),
-        handle: (_, __, ___, respond) => respond(0, EMPTY_BODY),
+        handle,
         onServer: () => Promise.resolve(),
         onHeard: () => {},
         onRefused: (code) => this.refused.push(code),
@@ -111,8 +116,11 @@ export class Stage {
     );
   }
 
-  async peer(rid: bigint): Promise<Peer> {
-    const peer = new Peer(this, rid);
+  async peer(
+    rid: bigint,
+    handle: RequestHandler = (_, __, ___, respond) => respond(0, EMPTY_BODY),
+  ): Promise<Peer> {
+    const peer = new Peer(this, rid, handle);
     await this.world.clock.advance(30);
     return peer;
   }
