@@ -11,6 +11,8 @@ export * from "./frame-parser.ts";
 export * from "./hash128.ts";
 export * from "./key.ts";
 export * from "./kinds.ts";
+export * from "./lanes.ts";
+export { STRIPE_BYTES, type Vector, vector } from "./lanes-module.ts";
 export * from "./message.ts";
 export * from "./read-verified.ts";
 export * from "./struct.ts";

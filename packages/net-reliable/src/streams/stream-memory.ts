@@ -6,8 +6,15 @@
  * into it; the system gives pages only for what was ever used. The slot given back last is taken first: while readers
  * keep up, the same few stay in the processor's cache.
  */
-import { stripesModule } from "./stripes-module.ts";
-import { type MixStripes, STATE_WORDS, portableMixStripes } from "./stripes.ts";
+import {
+  type Lanes,
+  STRIPE_BYTES,
+  type WebAssemblyHost,
+  frameSpace,
+  makeLanes,
+  webAssemblyHost,
+} from "@holdfast/wire-format";
+import { stripeMixing } from "./stripes.ts";
 
 /** Payload that one slot holds: large enough for few reads, small enough that it is still in the cache when it is read. */
 export const SLOT_BYTES: number = 256 * 1024;
@@ -18,54 +25,41 @@ export const SLOT_MARGIN_BYTES = 64;
 /** Slots whose bytes are summed where they stand: 64 MiB less one slot. More are made, and collected, as needed. */
 const SLOTS = 255;
 
-/** Where bytes from elsewhere are copied to be summed up; small enough for the innermost cache. */
-const SCRATCH_START = 1024;
-const SCRATCH_BYTES: number = 16 * 1024;
-
+/** What comes before the slots is the lanes' own. */
 const SLOTS_START: number = 64 * 1024;
-const PAGE_BYTES: number = 64 * 1024;
-
-/** What is used of the one global that the ES library does not declare. */
-export interface WebAssemblyHost {
-  readonly Memory: new (limits: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (
-    module: object,
-    imports: { stream: { memory: object } },
-  ) => { readonly exports: { mix(pointer: number, end: number): void } };
-}
+/** From one slot to the next. */
+const STRIDE_BYTES: number = SLOT_BYTES + 2 * SLOT_MARGIN_BYTES;
 
 /** Slots for received bytes, and the fastest way to sum up what lies in them. */
 export class StreamMemory {
-  /** Mixes stripes, wherever they are. */
-  readonly mixStripes: MixStripes;
-  readonly #buffer: ArrayBuffer | undefined;
+  readonly #lanes: Lanes;
+  readonly #laneBytes: Uint8Array;
   readonly #free: Uint8Array[] = [];
 
-  /** @param host - WebAssembly; undefined where there is none. */
+  /** @param host - WebAssembly; undefined where there is none, and no slots that stay. */
   constructor(host: WebAssemblyHost | undefined) {
-    if (host === undefined) {
-      this.mixStripes = portableMixStripes;
-      return;
-    }
-    const strideBytes = SLOT_BYTES + 2 * SLOT_MARGIN_BYTES;
-    const pages = Math.ceil((SLOTS_START + SLOTS * strideBytes) / PAGE_BYTES);
-    const memory = new host.Memory({ initial: pages, maximum: pages });
-    const { exports } = new host.Instance(new host.Module(stripesModule()), { stream: { memory } });
-    this.#buffer = memory.buffer;
-    this.mixStripes = mixInside(memory.buffer, (pointer, end) => exports.mix(pointer, end));
-    for (let slot = SLOTS - 1; slot >= 0; slot -= 1)
-      this.#free.push(new Uint8Array(memory.buffer, SLOTS_START + slot * strideBytes, strideBytes));
+    this.#lanes = makeLanes(stripeMixing, host, SLOTS_START + SLOTS * STRIDE_BYTES);
+    const { buffer } = this.#lanes;
+    this.#laneBytes = new Uint8Array(buffer, 0, STRIPE_BYTES);
+    for (let end = SLOTS_START + STRIDE_BYTES; end <= buffer.byteLength; end += STRIDE_BYTES)
+      this.#free.push(new Uint8Array(buffer, end - STRIDE_BYTES, STRIDE_BYTES));
+  }
+
+  /** Mixes the bytes `start..end`, whole stripes, into the lanes given. */
+  mixStripes(lanes: Uint8Array, bytes: Uint8Array, start: number, end: number): void {
+    this.#laneBytes.set(lanes);
+    this.#lanes.mix(frameSpace(bytes), start, end);
+    lanes.set(this.#laneBytes);
   }
 
   /** A slot, which holds anything: {@link SLOT_BYTES} of payload between two margins. */
   takeSlot(): Uint8Array {
-    return this.#free.pop() ?? new Uint8Array(SLOT_BYTES + 2 * SLOT_MARGIN_BYTES);
+    return this.#free.pop() ?? new Uint8Array(STRIDE_BYTES);
   }
 
   /** Gives a slot back that nobody reads or writes any more. */
   giveSlot(slot: Uint8Array): void {
-    if (slot.buffer === this.#buffer) this.#free.push(slot);
+    if (slot.buffer === this.#lanes.buffer) this.#free.push(slot);
   }
 }
 
@@ -74,32 +68,4 @@ let memory: StreamMemory | undefined;
 /** The memory of this process. */
 export function streamMemory(): StreamMemory {
   return (memory ??= new StreamMemory(webAssemblyHost()));
-}
-
-/** WebAssembly; undefined if the host runs without it (`--jitless`) or has no vectors. */
-export function webAssemblyHost(): WebAssemblyHost | undefined {
-  const { WebAssembly: host } = globalThis as { readonly WebAssembly?: Validating };
-  return host?.validate(stripesModule()) === true ? host : undefined;
-}
-
-interface Validating extends WebAssemblyHost {
-  validate(bytes: Uint8Array): boolean;
-}
-
-function mixInside(buffer: ArrayBuffer, mix: (pointer: number, end: number) => void): MixStripes {
-  const lanes = new Int32Array(buffer, 0, STATE_WORDS);
-  const scratch = new Uint8Array(buffer, SCRATCH_START, SCRATCH_BYTES);
-  return (state, bytes, start, end) => {
-    lanes.set(state);
-    if (bytes.buffer === buffer) {
-      mix(bytes.byteOffset + start, bytes.byteOffset + end);
-    } else {
-      for (let offset = start; offset < end; offset += SCRATCH_BYTES) {
-        const length = Math.min(SCRATCH_BYTES, end - offset);
-        scratch.set(bytes.subarray(offset, offset + length));
-        mix(SCRATCH_START, SCRATCH_START + length);
-      }
-    }
-    state.set(lanes);
-  };
 }

@@ -1,12 +1,13 @@
 /*
  * Bytes that the network puts where the stream wants them: nothing is copied, and nothing is ever written over.
  */
+import { webAssemblyHost } from "@holdfast/wire-format";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Exchange } from "../../src/streams/exchange.ts";
 import { headingFrame } from "../../src/streams/stream-frames.ts";
 import { dataHeader } from "./data-header.ts";
-import { StreamMemory, webAssemblyHost } from "../../src/streams/stream-memory.ts";
+import { StreamMemory } from "../../src/streams/stream-memory.ts";
 
 const KIB = 1024;
 
