@@ -72,6 +72,7 @@ export class SlotReading {
   readonly #region: QuorumRegion;
   readonly #nextId: NextId;
   readonly #states: Map<bigint, SlotState> = new Map();
+  readonly #withheld: Set<bigint> = new Set();
   #asked: ReadBlocks;
   #isBlind = true;
 
@@ -91,6 +92,18 @@ export class SlotReading {
     return this.#isBlind;
   }
 
+  /** Share of the blocks that say nothing, 0 … 1. */
+  get unreadableShare(): number {
+    let count = 0;
+    for (const { state } of this.#states.values()) if (state === "unreadable") count += 1;
+    return count / this.#states.size;
+  }
+
+  /** True if the device refused a block at last: whatever that one holds is not known. */
+  get isPartial(): boolean {
+    return this.#withheld.size > 0;
+  }
+
   /** Takes an answer; returns the next read, or undefined when everything is known. */
   accept(event: BlocksRead): ReadBlocks | undefined {
     if (event.blocks.some((block) => block !== undefined)) this.#isBlind = false;
@@ -100,8 +113,11 @@ export class SlotReading {
     for (const range of this.#asked.ranges) {
       for (let offset = 0; offset < range.count; offset += 1) {
         const address = range.address + BigInt(offset);
-        const state = readSlot(this.#region, address, event.blocks[index]);
+        const block = event.blocks[index];
+        const state = readSlot(this.#region, address, block);
         this.#states.set(address, state);
+        if (block === undefined) this.#withheld.add(address);
+        else this.#withheld.delete(address);
         // A read that was misdirected shows the other copy: what stands in its own place may be sound.
         if (state.state === "unreadable" || state.state === "misplaced") damaged.push({ address, count: 1 });
         index += 1;

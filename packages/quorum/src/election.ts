@@ -1,6 +1,10 @@
 /*
  * One attempt at becoming the server: rules E1 to E5 of docs/protocols/election.md.
  *
+ * Before it writes anything it looks twice, to spare terms: at the start of the slots when terms on its way cannot be
+ * read, for the volume may be another one by now; and at the records, for a volume whose newest record is damaged has
+ * no use for a server. Nothing that is seen then is gone on from.
+ *
  * A term is won by a splitter, which needs nothing but reads and writes: write X = mine; read Y, set: lost; write Y;
  * read Y back and X, not mine: lost. At most one attempt ever wins a term, whatever is delayed, since two winners would each have to
  * write X before the other reads it and yet after the other has set Y. Y is also the announcement: the records below are
@@ -19,7 +23,7 @@ import {
 } from "./block-reading.ts";
 import { CorruptionError, SplitterReadError, SplitterWriteError, TermsExhaustedError } from "./errors.ts";
 import type { CommitRecord } from "./record.ts";
-import { RecordSearch } from "./record-search.ts";
+import { type RecordFinding, RecordSearch } from "./record-search.ts";
 import { firstTerm, lastTerm, type QuorumRegion, splitterBlock } from "./region.ts";
 import { sealMark } from "./slot.ts";
 import { TermSearch } from "./term-search.ts";
@@ -63,10 +67,16 @@ export type ElectionEffect = IoEffect | ElectionOutcome;
 type Step =
   | { readonly type: "idle" }
   | { readonly type: "walk"; readonly search: TermSearch }
+  | { readonly type: "identify"; readonly reading: SlotReading; readonly search: TermSearch }
+  | { readonly type: "foresee"; readonly records: RecordSearch; readonly search: TermSearch }
   | { readonly type: "mark-void"; readonly search: TermSearch }
+  | { readonly type: "confirm-void"; readonly reading: SlotReading; readonly search: TermSearch }
   | { readonly type: "claim" | "announce" }
   | { readonly type: "look" | "confirm"; readonly reading: SlotReading }
   | { readonly type: "adopt"; readonly search: RecordSearch };
+
+/** Terms at the start of the slots that tell whose they are. mkfs and renewals write them first, at once. */
+const IDENTITY_TERMS = 8;
 
 /** One attempt. Its steps follow one another; there is one effect at a time. */
 export class Election {
@@ -107,9 +117,19 @@ export class Election {
     switch (step.type) {
       case "walk": {
         const next = step.search.accept(event);
-        if (next !== undefined) return [next];
-        this.#marks = [...step.search.window.unmarked];
-        return this.#markOrClaim(step.search);
+        return next === undefined ? this.#afterWalk(step.search) : [next];
+      }
+      case "identify": {
+        const next = step.reading.accept(event);
+        return next === undefined ? this.#afterIdentify(step.reading, step.search) : [next];
+      }
+      case "foresee": {
+        const next = step.records.accept(event);
+        return next === undefined ? this.#afterForesee(step.records, step.search) : [next];
+      }
+      case "confirm-void": {
+        const next = step.reading.accept(event);
+        return next === undefined ? this.#afterConfirmVoid(step.reading, step.search) : [next];
       }
       case "look": {
         const next = step.reading.accept(event);
@@ -134,14 +154,20 @@ export class Election {
   #afterWrite(): readonly ElectionEffect[] {
     const step = this.#step;
     switch (step.type) {
-      case "mark-void":
-        return this.#markOrClaim(step.search);
+      case "mark-void": {
+        const reading = this.#readingOf(splitterBlock(this.#config.region, this.#term), 1);
+        this.#step = { type: "confirm-void", reading, search: step.search };
+        return [reading.request];
+      }
       case "claim":
         return this.#read("look", splitterBlock(this.#config.region, this.#term) + 1n, 1);
       case "announce":
         return this.#read("confirm", splitterBlock(this.#config.region, this.#term), 2);
       case "idle":
       case "walk":
+      case "identify":
+      case "foresee":
+      case "confirm-void":
       case "look":
       case "confirm":
       case "adopt":
@@ -149,11 +175,45 @@ export class Election {
     }
   }
 
-  /** E1, E2: marks what could not be read, then claims the first pristine term. */
-  #markOrClaim(search: TermSearch): readonly ElectionEffect[] {
-    const { free, last, isBlind } = search.window;
+  #afterWalk(search: TermSearch): readonly ElectionEffect[] {
+    const { region } = this.#config;
+    const { last, isBlind, unmarked } = search.window;
     // To mark every term that a broken path hides would use up all of them.
     if (isBlind) return this.#end({ type: "failed", error: new SplitterReadError(last) });
+    this.#marks = [...unmarked];
+    if (unmarked.length === 0) return this.#foresee(search);
+    const terms = Math.min(IDENTITY_TERMS, region.termsMax);
+    const reading = this.#readingOf(splitterBlock(region, firstTerm(region)), 2 * terms);
+    this.#step = { type: "identify", reading, search };
+    return [reading.request];
+  }
+
+  /** Terms that cannot be read are damaged, or the slots are another volume's by now, or another generation's. */
+  #afterIdentify(reading: SlotReading, search: TermSearch): readonly ElectionEffect[] {
+    const first = firstTerm(this.#config.region);
+    if (reading.unreadableShare <= 0.5) return this.#foresee(search);
+    if (reading.isPartial) return this.#end({ type: "failed", error: new SplitterReadError(first) });
+    const message = `the term slots from ${first} on are not this volume's any more: it was formatted or renewed meanwhile, or their start is damaged`;
+    const error = new CorruptionError("ERR_HOLDFAST_TERMS_FOREIGN", message, first);
+    return this.#end({ type: "failed", error });
+  }
+
+  /** The walk has nearly always read the newest record. Whether it is damaged is decided by a reading of its own. */
+  #foresee(search: TermSearch): readonly ElectionEffect[] {
+    const { free, newest } = search.window;
+    if (free === undefined || newest.type === "found") return this.#markOrClaim(search);
+    const records = new RecordSearch({ region: this.#config.region }, this.#nextId, free - 1n);
+    this.#step = { type: "foresee", records, search };
+    return [records.request];
+  }
+
+  #afterForesee({ finding }: RecordSearch, search: TermSearch): readonly ElectionEffect[] {
+    return finding.type === "found" ? this.#markOrClaim(search) : this.#halt(finding);
+  }
+
+  /** E1, E2: marks what could not be read, then claims the first pristine term. */
+  #markOrClaim(search: TermSearch): readonly ElectionEffect[] {
+    const { free, last } = search.window;
     const unmarked = this.#marks.shift();
     if (unmarked !== undefined) {
       this.#term = unmarked;
@@ -171,6 +231,12 @@ export class Election {
     return [this.#writeMark(splitterBlock(this.#config.region, free), false)];
   }
 
+  /** E1: whoever checks a term below reads no further than to a pristine one. */
+  #afterConfirmVoid(reading: SlotReading, search: TermSearch): readonly ElectionEffect[] {
+    const { state } = reading.at(splitterBlock(this.#config.region, this.#term));
+    return state === "pristine" ? this.#swallowed() : this.#markOrClaim(search);
+  }
+
   /** E3: somebody has announced already? What cannot be read may be an announcement. */
   #afterLook(reading: SlotReading): readonly ElectionEffect[] {
     const y = splitterBlock(this.#config.region, this.#term) + 1n;
@@ -185,11 +251,7 @@ export class Election {
     const x = splitterBlock(this.#config.region, this.#term);
     const [xState, yState] = [reading.at(x), reading.at(x + 1n)];
     const isReadBack = !this.#config.brokenRules.has("announcement-read-back");
-    if (yState.state === "pristine" && isReadBack) {
-      const message = `the device acknowledged the announcement of term ${this.#term} and does not hold it`;
-      const error = new CorruptionError("ERR_HOLDFAST_ANNOUNCEMENT_LOST", message, this.#term);
-      return this.#end({ type: "failed", error });
-    }
+    if (yState.state === "pristine" && isReadBack) return this.#swallowed();
     const isMine = xState.state === "mark" && !xState.mark.isVoid && xState.mark.claim === this.#config.claim;
     if (!isMine && !this.#config.brokenRules.has("claim-read-back")) return this.#lose();
     if (yState.state !== "mark" && isReadBack) return this.#lose();
@@ -199,22 +261,23 @@ export class Election {
   }
 
   /** E5: goes on from the newest record, or not at all. */
-  #afterAdopt(search: RecordSearch): readonly ElectionEffect[] {
-    const finding = search.finding;
-    switch (finding.type) {
-      case "found":
-        return this.#end({ type: "elected", term: this.#term, adopted: finding.record });
-      case "corrupt":
-        return this.#end({
-          type: "failed",
-          error: corrupt(finding.term, "both copies of a record are damaged"),
-        });
-      case "none":
-        return this.#end({
-          type: "failed",
-          error: corrupt(firstTerm(this.#config.region), "the record that mkfs wrote is missing"),
-        });
-    }
+  #afterAdopt({ finding }: RecordSearch): readonly ElectionEffect[] {
+    if (finding.type !== "found") return this.#halt(finding);
+    return this.#end({ type: "elected", term: this.#term, adopted: finding.record });
+  }
+
+  #halt(finding: Exclude<RecordFinding, { type: "found" }>): readonly ElectionEffect[] {
+    const error =
+      finding.type === "corrupt"
+        ? corrupt(finding.term, "both copies of a record are damaged")
+        : corrupt(firstTerm(this.#config.region), "the record that mkfs wrote is missing");
+    return this.#end({ type: "failed", error });
+  }
+
+  #swallowed(): readonly ElectionEffect[] {
+    const message = `the device acknowledged a mark of term ${this.#term} and does not hold it`;
+    const error = new CorruptionError("ERR_HOLDFAST_ANNOUNCEMENT_LOST", message, this.#term);
+    return this.#end({ type: "failed", error });
   }
 
   #afterFailedWrite(cause: unknown): readonly ElectionEffect[] {
@@ -231,9 +294,13 @@ export class Election {
   }
 
   #read(type: "look" | "confirm", address: bigint, count: number): readonly ElectionEffect[] {
-    const reading = new SlotReading(this.#config.region, this.#nextId, [{ address, count }]);
+    const reading = this.#readingOf(address, count);
     this.#step = { type, reading };
     return [reading.request];
+  }
+
+  #readingOf(address: bigint, count: number): SlotReading {
+    return new SlotReading(this.#config.region, this.#nextId, [{ address, count }]);
   }
 
   #writeMark(address: bigint, isVoid: boolean): IoEffect {

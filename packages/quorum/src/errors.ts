@@ -1,13 +1,17 @@
 import { HoldfastError } from "@holdfast/environment";
 
 /** Codes of {@link CorruptionError}. */
-export type CorruptionErrorCode = "ERR_HOLDFAST_RECORD_CORRUPT" | "ERR_HOLDFAST_ANNOUNCEMENT_LOST";
+export type CorruptionErrorCode =
+  | "ERR_HOLDFAST_RECORD_CORRUPT"
+  | "ERR_HOLDFAST_ANNOUNCEMENT_LOST"
+  | "ERR_HOLDFAST_TERMS_FOREIGN";
 
 /**
  * The region holds, or does, what no crash can explain. Elections stop: going on could bring back an older state.
  *
  * `ERR_HOLDFAST_RECORD_CORRUPT`: both copies of a record that could be the newest are damaged.
  * `ERR_HOLDFAST_ANNOUNCEMENT_LOST`: a write that the device acknowledged is not there.
+ * `ERR_HOLDFAST_TERMS_FOREIGN`: the term slots are not this volume's, or not of this generation, any more.
  */
 export class CorruptionError extends HoldfastError<CorruptionErrorCode, { readonly term: bigint }> {
   constructor(code: CorruptionErrorCode, message: string, term: bigint) {

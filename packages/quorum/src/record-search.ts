@@ -72,10 +72,9 @@ export class RecordSearch {
   accept(event: BlocksRead): ReadBlocks | undefined {
     const again = this.#reading.accept(event);
     if (again !== undefined) return again;
-    for (let term = this.#top; term >= this.#bottom; term -= 1n) {
-      this.#finding = newestOf(this.#region, this.#reading, { term, copies: this.#copies });
-      if (this.#finding.type !== "none") return undefined;
-    }
+    const place = { top: this.#top, bottom: this.#bottom, copies: this.#copies };
+    this.#finding = newestWithin(this.#region, this.#reading, place);
+    if (this.#finding.type !== "none") return undefined;
     if (this.#bottom === firstTerm(this.#region)) return undefined;
     this.#top = this.#bottom - 1n;
     this.#bottom = bottomOf(this.#region, this.#top, NEXT_TERMS);
@@ -91,6 +90,27 @@ export class RecordSearch {
     }));
     return new SlotReading(this.#region, this.#nextId, ranges);
   }
+}
+
+/** Terms whose records were read. */
+export interface TermSpan {
+  readonly top: bigint;
+  readonly bottom: bigint;
+  /** Copies that count; both by default. */
+  readonly copies?: readonly (0 | 1)[];
+}
+
+/** The newest record of some terms, none if there is none in them; both copies of their records were read. */
+export function newestWithin(
+  region: QuorumRegion,
+  reading: SlotReading,
+  { top, bottom, copies = [0, 1] }: TermSpan,
+): RecordFinding {
+  for (let term = top; term >= bottom; term -= 1n) {
+    const finding = newestOf(region, reading, { term, copies });
+    if (finding.type !== "none") return finding;
+  }
+  return { type: "none" };
 }
 
 interface TermPlace {

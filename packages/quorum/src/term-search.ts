@@ -12,6 +12,7 @@ import {
   type ReadBlocks,
   SlotReading,
 } from "./block-reading.ts";
+import { newestWithin, type RecordFinding } from "./record-search.ts";
 import { firstTerm, lastTerm, type QuorumRegion, recordBlock, splitterBlock } from "./region.ts";
 import type { SlotState } from "./slot.ts";
 
@@ -23,12 +24,19 @@ export interface TermWindow {
   readonly free: bigint | undefined;
   /** The last term that was looked at. */
   readonly last: bigint;
+  /** The highest term that somebody has marked, of those looked at: it and all below it are touched. Undefined: none is. */
+  readonly marked: bigint | undefined;
+  /** The newest record of the terms below {@link free} that were looked at; none also without a free term. */
+  readonly newest: RecordFinding;
   /** True: the device gave out no block of these terms, which says nothing about them. */
   readonly isBlind: boolean;
 }
 
 /** Terms looked at in one go: enough to pass what a few lost splitters leave behind, small enough for one read. */
 const WINDOW_TERMS = 8;
+
+/** Terms below those whose records are read too: what lost splitters leave behind has none, and the newest is just below. */
+const RECORD_TERMS_BELOW = 4n;
 
 /** Terms probed at once while far away: three rounds narrow 4,096 terms to one window. */
 const PROBE_COUNT = 8n;
@@ -75,20 +83,18 @@ export class TermSearch {
 
   #judgeWindow(): ReadBlocks | undefined {
     const last = this.#windowEnd();
-    if (this.#reading.isBlind) {
-      this.#window = { unmarked: [], free: undefined, last, isBlind: true };
-      return undefined;
-    }
+    const { isBlind } = this.#reading;
     const unmarked: bigint[] = [];
-    let free: bigint | undefined;
-    for (let term = this.#low; term <= last && free === undefined; term += 1n) {
+    let [free, marked]: (bigint | undefined)[] = [];
+    for (let term = this.#low; !isBlind && term <= last && free === undefined; term += 1n) {
       const state = this.#judgeTerm(term);
       if (state === "pristine") free = term;
       if (state === "unmarked") unmarked.push(term);
+      if (this.#isMarked(term)) marked = term;
     }
     if (free === this.#low && free > firstTerm(this.#region)) return this.#startOver();
-    if (free !== undefined || unmarked.length > 0 || last === lastTerm(this.#region)) {
-      this.#window = { unmarked, free, last, isBlind: false };
+    if (isBlind || free !== undefined || unmarked.length > 0 || last === lastTerm(this.#region)) {
+      this.#window = { unmarked, free, last, marked, newest: this.#newestBelow(free), isBlind };
       return undefined;
     }
     this.#low = last;
@@ -104,6 +110,11 @@ export class TermSearch {
     return this.#readNext();
   }
 
+  #newestBelow(free: bigint | undefined): RecordFinding {
+    if (free === undefined) return { type: "none" };
+    return newestWithin(this.#region, this.#reading, { top: free - 1n, bottom: this.#recordsBottom() });
+  }
+
   #judgeTerm(term: bigint): "touched" | "pristine" | "unmarked" {
     const splitter = this.#splitterStates(term);
     if (splitter.some(({ state }) => state === "unreadable")) return "unmarked";
@@ -116,12 +127,13 @@ export class TermSearch {
   }
 
   #judgeProbes(): void {
-    for (const term of this.#probes) {
-      const isTouched = this.#splitterStates(term).some(({ state }) => state === "mark");
-      if (isTouched && term > this.#low) this.#low = term;
-    }
+    for (const term of this.#probes) if (term > this.#low && this.#isMarked(term)) this.#low = term;
     this.#high = this.#probes.find((term) => term > this.#low) ?? this.#high;
     this.#probes = [];
+  }
+
+  #isMarked(term: bigint): boolean {
+    return this.#splitterStates(term).some(({ state }) => state === "mark");
   }
 
   #splitterStates(term: bigint): readonly SlotState[] {
@@ -146,14 +158,24 @@ export class TermSearch {
   }
 
   #readWindow(): SlotReading {
-    const count = 2 * Number(this.#windowEnd() - this.#low + 1n);
-    const starts = [
-      splitterBlock(this.#region, this.#low),
-      recordBlock(this.#region, this.#low, 0),
-      recordBlock(this.#region, this.#low, 1),
+    const bottom = this.#recordsBottom();
+    const ranges = [
+      this.#rangeFrom(this.#low, splitterBlock(this.#region, this.#low)),
+      this.#rangeFrom(bottom, recordBlock(this.#region, bottom, 0)),
+      this.#rangeFrom(bottom, recordBlock(this.#region, bottom, 1)),
     ];
-    const ranges: BlockRange[] = starts.map((address) => ({ address, count }));
     return new SlotReading(this.#region, this.#nextId, ranges);
+  }
+
+  /** Two blocks of each term from `term`, whose first is at `address`, to the end of the window. */
+  #rangeFrom(term: bigint, address: bigint): BlockRange {
+    return { address, count: 2 * Number(this.#windowEnd() - term + 1n) };
+  }
+
+  #recordsBottom(): bigint {
+    const bottom = this.#low - RECORD_TERMS_BELOW;
+    const first = firstTerm(this.#region);
+    return bottom > first ? bottom : first;
   }
 
   #windowEnd(): bigint {

@@ -21,7 +21,7 @@ export async function readNewestRecord(
 ): Promise<CommitRecord | undefined> {
   const nextId = countIds();
   const from = fromTerm >= firstTerm(region) && fromTerm <= lastTerm(region) ? fromTerm : firstTerm(region);
-  let top = await findTopTerm({ region, nextId, from }, ports);
+  let top = (await surveyTerms({ region, nextId, from }, ports))?.top;
   while (top !== undefined && top >= firstTerm(region)) {
     const search = new RecordSearch({ region }, nextId, top);
     await runReading(search, ports);
@@ -38,19 +38,29 @@ export async function readNewestRecord(
   return undefined;
 }
 
-/** The highest touched term at the time of the call, or later; undefined: nothing can be read. */
-export async function findTopTerm(
+/** How far the terms are used, at the time of the call or later. */
+export interface TermSurvey {
+  /** No term above this one has a record. */
+  readonly top: bigint;
+  /** The highest term that is touched for certain: what could not be read may be pristine, and be read again later. */
+  readonly touched: bigint;
+}
+
+/** Looks how far the terms are used, from a term that is known to be touched; undefined: nothing can be read. */
+export async function surveyTerms(
   start: { readonly region: QuorumRegion; readonly nextId: NextId; readonly from: bigint },
   ports: IoPorts,
-): Promise<bigint | undefined> {
+): Promise<TermSurvey | undefined> {
   let { from } = start;
+  let touched = firstTerm(start.region);
   for (;;) {
     const search = new TermSearch(start.region, start.nextId, from);
     await runReading(search, ports);
-    const { free, last, isBlind } = search.window;
+    const { free, last, isBlind, marked } = search.window;
     if (isBlind) return undefined;
-    if (free !== undefined) return free - 1n;
-    if (last === lastTerm(start.region)) return last;
+    touched = marked ?? touched;
+    if (free !== undefined) return { top: free - 1n, touched };
+    if (last === lastTerm(start.region)) return { top: last, touched };
     from = last;
   }
 }

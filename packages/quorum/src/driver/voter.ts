@@ -8,13 +8,13 @@ import { countIds } from "../block-reading.ts";
 import { Campaign, type CampaignEffect, type CampaignEvent } from "../campaign.ts";
 import type { QuorumTiming } from "../quorum-timing.ts";
 import { Election, type ElectionOutcome } from "../election.ts";
-import { SplitterReadError, SplitterWriteError } from "../errors.ts";
+import { CorruptionError, SplitterReadError, SplitterWriteError } from "../errors.ts";
 import { type Hint, readHint, sealHint } from "../hint.ts";
 import { firstTerm, lastTerm, type QuorumRegion } from "../region.ts";
 import { type QuorumPorts, driveToOutcome } from "./block-io.ts";
 import { type TermUsage, termUsage } from "../term-usage.ts";
 import { type Leadership, startLeadership } from "./leadership.ts";
-import { findTopTerm } from "./newest-record.ts";
+import { surveyTerms } from "./newest-record.ts";
 import { unlessStalled } from "./stall.ts";
 import { SteadyWarning } from "./steady-warning.ts";
 
@@ -34,8 +34,8 @@ export interface VoterOptions {
   /** This member has won a term and is the server until it calls {@link Voter.serving} with false. */
   readonly onElected: (leadership: Leadership) => void;
   /**
-   * Elections cannot go on: `ERR_HOLDFAST_RECORD_CORRUPT`, `ERR_HOLDFAST_ANNOUNCEMENT_LOST`,
-   * `ERR_HOLDFAST_TERMS_EXHAUSTED`, or an error nobody expected. The voter does not run again.
+   * Elections cannot go on: `ERR_HOLDFAST_RECORD_CORRUPT`, `ERR_HOLDFAST_ANNOUNCEMENT_LOST`, `ERR_HOLDFAST_TERMS_EXHAUSTED`,
+   * or an error nobody expected. The voter does not run again; after `ERR_HOLDFAST_TERMS_FOREIGN` it writes no hints either.
    */
   readonly onError: (error: unknown) => void;
 }
@@ -112,8 +112,7 @@ class VoterDriver implements Voter {
   }
 
   async stop(): Promise<void> {
-    this.#isStopped = true;
-    this.#cancelTimer?.();
+    this.#cease();
     const { clock, log } = this.#ports;
     const { rid, timing } = this.#options;
     const limitMs = timing.deviceStallMs;
@@ -124,6 +123,12 @@ class VoterDriver implements Voter {
       const facts = { event: "voter.stop-stalled", rid, limitMs, requests: this.#running.size };
       log.warn(facts, "the device still owes answers to a voter that has stopped");
     }
+  }
+
+  #cease(): void {
+    this.#isStopped = true;
+    this.#nextHint = undefined;
+    this.#cancelTimer?.();
   }
 
   #post(event: CampaignEvent): void {
@@ -223,8 +228,8 @@ class VoterDriver implements Voter {
   async #survey(): Promise<void> {
     const { region } = this.#options;
     const start = { region, nextId: countIds(), from: firstTerm(region) };
-    const term = await findTopTerm(start, this.#ports);
-    if (term !== undefined) this.#post({ type: "surveyed", term });
+    const survey = await surveyTerms(start, this.#ports);
+    if (survey !== undefined) this.#post({ type: "surveyed", term: survey.touched });
   }
 
   async #attempt({ fromTerm, yieldAbove }: Extract<CampaignEffect, { type: "attempt" }>): Promise<void> {
@@ -308,6 +313,8 @@ class VoterDriver implements Voter {
       "elections cannot go on",
     );
     this.#endAttempt("halted", 0n);
+    // Nothing on that device is this volume's: hints would hit whatever is there now.
+    if (error instanceof CorruptionError && error.code === "ERR_HOLDFAST_TERMS_FOREIGN") this.#cease();
     this.#options.onError(error);
   }
 

@@ -5,6 +5,7 @@ import {
   DeposedError,
   type Leadership,
   type Voter,
+  formatQuorum,
   readNewestRecord,
   readTermStatus,
   recordBlock,
@@ -161,6 +162,41 @@ describe("voters", () => {
 
     expect(won).toEqual([]);
     expect(errors).toMatchObject([{ code: "ERR_HOLDFAST_RECORD_CORRUPT" }]);
+  });
+
+  test("a volume that was formatted under its voters is not written to by them any more, hints included", async () => {
+    const world = new World();
+    const { member, leadership } = await electOne(world);
+    for (const { address, block } of formatQuorum({ ...REGION, fsid: 0xbeefn }, PAYLOAD))
+      world.bytes.set(block, Number(address) * BLOCK_BYTES);
+
+    expect(await outcomeOf(world, leadership.check())).toBeInstanceOf(DeposedError);
+    member.voter.serving(false);
+    await world.pass(2000);
+    const before = world.bytes.slice();
+    await world.pass(10_000);
+
+    expect(member.errors).toMatchObject([{ code: "ERR_HOLDFAST_TERMS_FOREIGN" }]);
+    expect(Buffer.compare(world.bytes, before)).toBe(0);
+    await stopAll(world, [member]);
+  });
+
+  test("a term that could not be read at the start is not taken for one that was touched", async () => {
+    const world = new World();
+    const { member, leadership } = await electOne(world);
+    await stopAll(world, [member]);
+    const x3 = splitterBlock(REGION, 3n);
+    world.badReads.add(x3);
+    world.damage(x3 + 2n);
+    const successor = startMember(world, 2n);
+    await world.pass(100);
+    world.badReads.clear();
+
+    await world.pass(2000);
+
+    expect(successor.won).toMatchObject([{ term: 3n }]);
+    expect(await outcomeOf(world, leadership.check())).toBeInstanceOf(DeposedError);
+    await stopAll(world, [successor]);
   });
 
   test("a claim that the device refuses is tried again later, at a term that can be had", async () => {
