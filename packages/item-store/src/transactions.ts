@@ -173,7 +173,7 @@ class Attempt implements Transaction, Watcher {
     for (const { key } of operations) want(wanted, ranges.of(key), "write");
     const held = await acquireAll(ports.locks, wanted, this.#signal);
     // Another attempt may have committed while this one was coming back from its await: look once more.
-    const isValid = (await this.#validate(held)) && !this.isOvertaken;
+    const isValid = (await this.#validate(held, operations.length > 0)) && !this.isOvertaken;
     if (!isValid || operations.length === 0) {
       releaseAll(held);
       // A commit is checked behind its journal write; reads alone rest on the lease.
@@ -195,8 +195,10 @@ class Attempt implements Transaction, Watcher {
     this.#sources.watches.unwatch(this.#watched, this);
   }
 
-  async #validate(held: HeldLocks): Promise<boolean> {
+  async #validate(held: HeldLocks, hasWrites: boolean): Promise<boolean> {
     try {
+      // The lease may have ended while the body ran, however often that runs; what is read again is quickly read.
+      if (!hasWrites) await this.#sources.ports.lease.valid(this.#signal);
       await this.#sources.commits.settled(this.#readPosition);
       for (const { key, range, value } of this.#reads.values()) {
         if (this.isOvertaken) return false;

@@ -150,6 +150,21 @@ test("a transaction that is overtaken every time gives up with a conflict and wr
   expect(await get(store, "b")).toBeUndefined();
 });
 
+test("a transaction that only reads may take longer than any lease: it waits for one and looks again", async () => {
+  const member = openMember(new Server(), 11n);
+  await member.store.transact([{ key: key("a"), value: text("1") }]);
+  let runsCount = 0;
+
+  const seen = await member.store.transaction(async (tx) => {
+    runsCount += 1;
+    const value = fromText(await tx.get(key("a")));
+    member.isLeaseValid = false;
+    return value;
+  });
+
+  expect([seen, runsCount]).toEqual(["1", 1]);
+});
+
 test("an error of the body is passed on and nothing is written, if what the body had read was true", async () => {
   const { store } = openMember(new Server(), 11n);
   const failing = store.transaction(async (tx) => {

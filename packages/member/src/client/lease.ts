@@ -8,7 +8,8 @@
  * The member that serves has a shorter one, so that its successor need not wait long before it breaks that member's locks
  * (docs/decisions/0019). It is short before the first record of the reign is written, whoever granted it: the successor
  * that adopts that record knows no other. It is as long as others' again when a later server has counted the member in.
- * The short one is renewed only while somebody looks at it: a server that reads nothing need not look at the device for it.
+ * The short one is renewed only while somebody looks at it, and for a long one's time behind that: who looks at it when a
+ * slow read is done finds it valid, and a server that reads nothing need not look at the device for it.
  */
 import { type Cancel, CancelledError, type Clock, type Deferred, deferred } from "@holdfast/environment";
 
@@ -36,9 +37,9 @@ export class Lease {
   #countedTerm = 0n;
   #cancelTimer: Cancel = () => {};
   #isAsking = false;
-  /** Somebody has looked at it since it was renewed. */
-  #isUsed = false;
-  /** Nobody had, so it is renewed when somebody does. */
+  /** When somebody looked at it last. */
+  #usedMs: number = Number.NEGATIVE_INFINITY;
+  /** Nobody did for long, so it is renewed when somebody does. */
   #isResting = false;
   #failure: { readonly error: Error } | undefined;
   readonly #waiters: Set<Deferred<void>> = new Set();
@@ -49,8 +50,9 @@ export class Lease {
 
   /** True while cached locks may be trusted. */
   get isValid(): boolean {
-    this.#isUsed = true;
-    return this.#isRunning;
+    const now = this.#options.clock.now();
+    this.#usedMs = now;
+    return this.#isRunningAt(now);
   }
 
   /** This member has won a term: from here on no server knows more of its lease than that it is short. */
@@ -82,6 +84,7 @@ export class Lease {
     if (this.#isResting) this.#renew();
     try {
       await waiter.promise;
+      this.#usedMs = this.#options.clock.now();
     } finally {
       this.#waiters.delete(waiter);
       signal?.removeEventListener("abort", onAbort);
@@ -100,16 +103,16 @@ export class Lease {
   #extend(askedMs: number): void {
     if (this.#failure !== undefined) return;
     this.#untilMs = Math.max(this.#untilMs, askedMs + this.#lengthMs);
-    if (this.#isRunning) {
+    if (this.#isRunningAt(this.#options.clock.now())) {
       for (const waiter of this.#waiters) waiter.resolve();
       this.#waiters.clear();
     }
     this.#renewLater();
   }
 
-  get #isRunning(): boolean {
-    const { clock, isEndless = false } = this.#options;
-    return clock.now() < this.#untilMs || (isEndless && this.#untilMs > Number.NEGATIVE_INFINITY);
+  #isRunningAt(now: number): boolean {
+    const { isEndless = false } = this.#options;
+    return now < this.#untilMs || (isEndless && this.#untilMs > Number.NEGATIVE_INFINITY);
   }
 
   get #isShort(): boolean {
@@ -123,11 +126,12 @@ export class Lease {
   }
 
   #renewLater(): void {
-    const { clock } = this.#options;
+    const { clock, leaseMs } = this.#options;
     if (this.#isAsking) return;
     this.#cancelTimer();
     this.#cancelTimer = clock.at(clock.now() + this.#lengthMs / RENEWALS_PER_LEASE, () => {
-      this.#isResting = this.#isShort && !this.#isUsed && this.#waiters.size === 0;
+      const isUnused = clock.now() - this.#usedMs > leaseMs;
+      this.#isResting = this.#isShort && isUnused && this.#waiters.size === 0;
       if (!this.#isResting) this.#renew();
     });
   }
@@ -136,7 +140,6 @@ export class Lease {
     if (this.#isAsking) return;
     this.#isAsking = true;
     this.#isResting = false;
-    this.#isUsed = false;
     const askedMs = this.#options.clock.now();
     this.#options.ask((isGranted) => {
       this.#isAsking = false;

@@ -143,6 +143,26 @@ test("a short lease that nobody looks at is not renewed before somebody does", a
   expect(asked.map(({ atMs }) => atMs)).toEqual([1000, 1025]);
 });
 
+test("a short lease is renewed for the time of a long one behind each look: a slow read still finds it", async () => {
+  const { clock, asked, lease } = fixture();
+  lease.won(1n);
+  lease.countedIn(1n, clock.now());
+  expect(lease.isValid).toBe(true);
+
+  const grantUntil = async (untilMs: number): Promise<void> => {
+    while (clock.now() < untilMs) {
+      await clock.advance(25);
+      asked.at(-1)?.answer(true);
+    }
+  };
+  await grantUntil(400);
+  expect(lease.isValid).toBe(true);
+  await grantUntil(1000);
+
+  expect(asked.at(-1)?.atMs).toBe(800);
+  expect(lease.isValid).toBe(false);
+});
+
 test("who waits for a lease gets it with the next one that is valid", async () => {
   const { clock, lease } = fixture();
   const order: string[] = [];
