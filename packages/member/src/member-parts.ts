@@ -17,6 +17,7 @@ import {
 import { ItemStore, type JournalRegion } from "@holdfast/item-store";
 import type { Respond } from "@holdfast/net-reliable";
 import {
+  CorruptionError,
   type QuorumRegion,
   RECORD_ADDRESS_BYTES_MAX,
   readNewestRecord,
@@ -338,6 +339,8 @@ export class MemberParts {
   /** Who cannot be elected, and finds nobody who was, need not wait: opening fails with the reason. */
   #halted(error: unknown): void {
     const { clock, timing, link } = this;
+    // Nobody will ever serve a volume that is not there any more.
+    if (error instanceof CorruptionError && error.code === "ERR_HOLDFAST_TERMS_FOREIGN") link.close(error);
     clock.at(clock.now() + timing.recoveryMs, () => {
       if (link.term === 0n && !link.isConnected && error instanceof Error) link.close(error);
     });

@@ -83,18 +83,28 @@ export class TermSearch {
 
   #judgeWindow(): ReadBlocks | undefined {
     const last = this.#windowEnd();
-    const { isBlind } = this.#reading;
+    if (this.#reading.isBlind) {
+      this.#window = {
+        unmarked: [],
+        free: undefined,
+        last,
+        marked: undefined,
+        newest: { type: "none" },
+        isBlind: true,
+      };
+      return undefined;
+    }
     const unmarked: bigint[] = [];
     let [free, marked]: (bigint | undefined)[] = [];
-    for (let term = this.#low; !isBlind && term <= last && free === undefined; term += 1n) {
+    for (let term = this.#low; term <= last && free === undefined; term += 1n) {
       const state = this.#judgeTerm(term);
       if (state === "pristine") free = term;
       if (state === "unmarked") unmarked.push(term);
       if (this.#isMarked(term)) marked = term;
     }
     if (free === this.#low && free > firstTerm(this.#region)) return this.#startOver();
-    if (isBlind || free !== undefined || unmarked.length > 0 || last === lastTerm(this.#region)) {
-      this.#window = { unmarked, free, last, marked, newest: this.#newestBelow(free), isBlind };
+    if (free !== undefined || unmarked.length > 0 || last === lastTerm(this.#region)) {
+      this.#window = { unmarked, free, last, marked, newest: this.#newestBelow(free), isBlind: false };
       return undefined;
     }
     this.#low = last;

@@ -4,6 +4,10 @@
  * A member is waited for while it has a record but is not connected, or has not reported; when its time is over it is
  * silent. Who broke the protocol is barred: it is not let in any more, and is silent when its time is over, since its
  * lease, which is not renewed any more, must be over before others get its locks.
+ *
+ * Who is barred is known for this reign only, which suffices: whom a record has evicted the next server bars again, or, when it
+ * is done with, finds no record of, and refuses its report; one that asks to join again was never told that it had joined, so it
+ * has written nowhere and holds nothing; and whoever was barred without a record has lost no lock and no block yet, and is a member there as before.
  */
 import type { Clock } from "@holdfast/environment";
 import { Deadlines } from "./deadlines.ts";

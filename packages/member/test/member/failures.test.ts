@@ -1,7 +1,7 @@
 import { BLOCK_BYTES, DeviceError, sleep, type WriteOptions } from "@holdfast/environment";
 import { JOURNAL_MAGIC } from "@holdfast/item-store";
 import { expect, test } from "vitest";
-import { EvictedError } from "../../src/index.ts";
+import { EvictedError, formatVolume } from "../../src/index.ts";
 import { MemberWorld, type TestMember, textOf } from "../world/member-world.ts";
 
 async function put({ member }: TestMember, world: MemberWorld, key: string, value: string): Promise<void> {
@@ -245,3 +245,17 @@ function journalOf({ device }: MemberWorld, { member }: TestMember): bigint {
   }
   throw new Error("the member has written nothing to its journal");
 }
+
+test("a volume that was formatted under its voters ends their membership, and serves whoever opens the new one", async () => {
+  const world = await MemberWorld.format();
+  const old = [await world.open(), await world.open()];
+
+  await world.finish(formatVolume(world.device, { label: "new", votes: 1, termsMax: 16 }, world.random));
+  await world.until(() => old.every(({ losses }) => losses.length > 0));
+  for (const { member } of old) await world.finish(member.close().catch(() => {}));
+
+  for (const { losses } of old) expect(losses).toMatchObject([{ code: "ERR_HOLDFAST_TERMS_FOREIGN" }]);
+  const member = await world.open();
+  await put(member, world, "k", "1");
+  expect(await world.finish(member.member.status())).toMatchObject({ term: 2n });
+});
