@@ -1,17 +1,15 @@
 import { openBlockDevice } from "@holdfast/block-device";
-import { nodeClock, nodeRandom } from "@holdfast/platform-node";
-import { lead } from "@holdfast/quorum";
+import { nodeClock as clock, nodeRandom as random } from "@holdfast/platform-node";
+import { formatElection, lead } from "@holdfast/quorum";
 
-const device = await openBlockDevice(process.argv[2]);
-const leader = await lead({ device, clock: nodeClock, random: nodeRandom });
-
-void leader.lost.then((error) => console.log(error === undefined ? "resigned" : `lost: ${error.code}`));
-process.on("SIGTERM", () => leader.resign());
-process.stdin.on("data", async () => {
-  // Do the work here, and send the token along: whoever gets it refuses a token smaller than the greatest it has seen.
-  await leader.check().then(
-    () => console.log("still leading"),
-    (error) => console.log(`refused: ${error.code}`),
-  );
-});
+const [path, isNew] = process.argv.slice(2);
+const device = await openBlockDevice(path);
+if (isNew) await formatElection({ device, random });
+const leader = await lead({ device, clock, random });
 console.log(`leading with token ${leader.token}`);
+process.on("SIGTERM", () => leader.resign());
+void leader.lost.then((error) => console.log(error?.code ?? "resigned")).finally(() => process.exit());
+for await (const work of process.stdin) {
+  await leader.check(); // Behind the work, which sent the token along: throws if another one has taken over meanwhile.
+  console.log(`done under token ${leader.token}: ${work}`);
+}

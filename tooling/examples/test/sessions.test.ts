@@ -24,7 +24,7 @@ function start(program: string, ...rest: readonly string[]): Child {
   return child;
 }
 
-test("two programs talk on while the server is killed and started again", async () => {
+test("two programs talk on while the server is killed and started again, and the client, too", async () => {
   const client = start("sessions-client.mjs");
   const first = start("sessions-server.mjs");
   client.process.stdin?.write("one\n");
@@ -36,8 +36,12 @@ test("two programs talk on while the server is killed and started again", async 
   const second = start("sessions-server.mjs");
   await client.printed(/three\n/);
   client.process.stdin?.end();
+  const again = start("sessions-client.mjs");
+  again.process.stdin?.end("four\n");
 
   expect(await client.ended()).toBe(0);
+  expect(await again.ended()).toBe(0);
+  expect(again.output).toBe(`process ${second.process.pid} heard four\n`);
   expect(client.output).toBe(
     [
       `process ${first.process.pid} heard one\n`,
@@ -59,8 +63,8 @@ test("a program streams a file from another one, whichever of them is started fi
   expect(client.output).toBe(text);
 }, 60_000);
 
-test("the README of net-reliable shows these programs as they are", () => {
-  const readme = readFileSync(new URL("../../../packages/net-reliable/README.md", import.meta.url), "utf8");
+test("the README of net-reliable shows these programs as they are, the first two in 20 lines", () => {
+  const readme = read("../../../packages/net-reliable/README.md");
 
   for (const program of [
     "sessions-server.mjs",
@@ -68,7 +72,12 @@ test("the README of net-reliable shows these programs as they are", () => {
     "streams-server.mjs",
     "streams-client.mjs",
   ]) {
-    const source = readFileSync(new URL(`../${program}`, import.meta.url), "utf8");
-    expect(readme).toContain(`\`\`\`js\n// ${program}\n${source}\`\`\``);
+    expect(readme).toContain(`\`\`\`js\n// ${program}\n${read(`../${program}`)}\`\`\``);
   }
+  const both = read("../sessions-server.mjs") + read("../sessions-client.mjs");
+  expect(both.trimEnd().split("\n").length).toBeLessThanOrEqual(20);
 });
+
+function read(path: string): string {
+  return readFileSync(new URL(path, import.meta.url), "utf8");
+}
