@@ -9,6 +9,7 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { type ByteStream, type ByteStreamHandlers, invariant } from "@holdfast/environment";
+import type { Polling } from "./polling.ts";
 import { SLAB_BYTES, giveSlab, takeSlab } from "./slabs.ts";
 import { LINGER_MS, QUEUE_HIGH_BYTES, QUEUE_LOW_BYTES } from "./stream-limits.ts";
 
@@ -28,6 +29,7 @@ export class SocketStream implements ByteStream {
   readonly peer: string;
   readonly isAuthenticated: boolean;
   readonly #socket: Socket;
+  readonly #polling: Polling;
   readonly #readTarget: ReadTarget | undefined;
   #handlers: ByteStreamHandlers | undefined;
   /** Slabs whose bytes the network may still read; the last one is being filled. */
@@ -46,10 +48,11 @@ export class SocketStream implements ByteStream {
   #linger: ReturnType<typeof setTimeout> | undefined;
 
   /** @param readTarget - Of a socket that does not emit its bytes as data. */
-  constructor(socket: Socket, peer: string, readTarget?: ReadTarget) {
+  constructor(socket: Socket, peer: string, polling: Polling, readTarget?: ReadTarget) {
     this.peer = peer;
     this.isAuthenticated = socket instanceof TLSSocket;
     this.#socket = socket;
+    this.#polling = polling;
     this.#readTarget = readTarget;
     socket.on("error", (error) => {
       this.#error ??= error;
@@ -71,6 +74,7 @@ export class SocketStream implements ByteStream {
       return;
     }
     const take = (bytes: Uint8Array): void => {
+      this.#polling.arrived();
       if (!this.#isEnding) handlers.data(bytes);
     };
     if (this.#readTarget !== undefined) {

@@ -4,6 +4,7 @@
  * Bytes in the clear never leave the host: a TCP address must be a loopback one, at dialling and at listening, and a
  * name that turns out to mean another host is hung up before a byte is sent.
  */
+import { availableParallelism } from "node:os";
 import { connect, createServer, type OnReadOpts, type Server, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import {
@@ -24,6 +25,7 @@ import { dialled } from "./dialling.ts";
 import { cancelledDial, insecure, keyless, malformed, transportError } from "./failures.ts";
 import { HANDSHAKE_TIMEOUT_MS, Handshakes } from "./handshakes.ts";
 import { listening, stopListening } from "./listening.ts";
+import { Polling } from "./polling.ts";
 import { derivePsk, dialWithPsk, listenWithPsk } from "./psk.ts";
 import { type ReadTarget, SocketStream } from "./socket-stream.ts";
 
@@ -37,12 +39,20 @@ const READ_BYTES = 32 * 1024;
 /** Where all dialled streams read: what came is taken before anything else is read. */
 const READ_BUFFER = new Uint8Array(READ_BYTES);
 
-/** What a transport needs to speak TLS. */
+/** {@link NodeTransportOptions.pollMaxUs} by default, as Linux's halt polling has it (`halt_poll_ns`). */
+const POLL_MAX_US = 200;
+
+/** What a transport needs to speak TLS, and how it waits. */
 export interface NodeTransportOptions {
   /** A secret that both sides know, any length; the TLS key is derived from it. Without one there is no TLS. */
   readonly key?: Uint8Array;
   /** Told about strangers who do not know the key, at most one line in 10 s; silent by default. */
   readonly log?: Logger;
+  /**
+   * Longest wait for bytes, in microseconds, that is watched with a busy processor, where waits of that length were common
+   * lately; 200 by default, or 0, never, where there is one processor only.
+   */
+  readonly pollMaxUs?: number;
 }
 
 /** Counters of a transport since it was made. */
@@ -71,11 +81,13 @@ export function createNodeTransport(options: NodeTransportOptions = {}): NodeTra
 class SocketTransport implements NodeTransport {
   readonly #psk: Buffer | undefined;
   readonly #log: Logger;
+  readonly #polling: Polling;
   #refusedHandshakesCount = 0;
 
-  constructor({ key, log = SILENT_LOGGER }: NodeTransportOptions) {
+  constructor({ key, log = SILENT_LOGGER, pollMaxUs = defaultPollMaxUs() }: NodeTransportOptions) {
     this.#psk = key === undefined ? undefined : derivePsk(key);
     this.#log = log;
+    this.#polling = new Polling(pollMaxUs);
   }
 
   async dial(address: string, signal?: AbortSignal): Promise<ByteStream> {
@@ -85,8 +97,8 @@ class SocketTransport implements NodeTransport {
     if (target.type === "tcp" && !isLoopback(target.host)) throw insecure(address, target);
     if (signal?.aborted === true) throw cancelledDial(address, signal);
     return target.type === "tls"
-      ? dialTls(address, target, this.#requirePsk(address), signal)
-      : dialPlain(address, target, signal);
+      ? dialTls(address, target, this.#requirePsk(address), this.#polling, signal)
+      : dialPlain(address, target, this.#polling, signal);
   }
 
   async listen(address: string, accept: (stream: ByteStream) => void): Promise<Listener> {
@@ -98,7 +110,7 @@ class SocketTransport implements NodeTransport {
       place.type === "tls"
         ? this.#tlsServer(address, this.#requirePsk(address), accept)
         : createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
-            accept(new SocketStream(socket, peerOf(socket, "tcp", address)));
+            accept(new SocketStream(socket, peerOf(socket, "tcp", address), this.#polling));
           });
     await listening(server, place, address);
     if (place.type === "tcp" && !isBoundToLoopback(server)) {
@@ -123,7 +135,7 @@ class SocketTransport implements NodeTransport {
     server.on("connection", (socket: Socket) => handshakes.begin(socket));
     server.on("secureConnection", (socket) => {
       handshakes.succeeded(socket);
-      accept(new SocketStream(socket, peerOf(socket, "tls", address)));
+      accept(new SocketStream(socket, peerOf(socket, "tls", address), this.#polling));
     });
     server.on("tlsClientError", (error, socket) => {
       handshakes.failed(socket.remoteAddress ?? "", error);
@@ -136,16 +148,21 @@ class SocketTransport implements NodeTransport {
 /** TCP within this host and Unix sockets. */
 export const nodeTransport: Transport = createNodeTransport();
 
+function defaultPollMaxUs(): number {
+  return availableParallelism() > 1 ? POLL_MAX_US : 0;
+}
+
 async function dialPlain(
   address: string,
   target: StreamAddress,
+  polling: Polling,
   signal: AbortSignal | undefined,
 ): Promise<ByteStream> {
   const readTarget: ReadTarget = { take: () => {}, place: () => undefined };
   const where = target.type === "unix" ? { path: target.path } : { ...hostOf(target), noDelay: true };
   const socket = connect({ ...where, onread: readInto(readTarget) });
   await dialled({ socket, address, readyEvent: "connect", objection }, signal);
-  return new SocketStream(socket, address, readTarget);
+  return new SocketStream(socket, address, polling, readTarget);
 
   function objection(): string | undefined {
     const { remoteAddress } = socket;
@@ -158,6 +175,7 @@ async function dialTls(
   address: string,
   target: HostAddress,
   psk: Buffer,
+  polling: Polling,
   signal: AbortSignal | undefined,
 ): Promise<ByteStream> {
   const socket = connectTls({ ...dialWithPsk(psk), ...hostOf(target) });
@@ -166,7 +184,7 @@ async function dialTls(
   const objection = (): string | undefined =>
     socket.isSessionReused() ? undefined : "the other side has not proved that it knows the key";
   await dialled({ socket, address, readyEvent: "secureConnect", objection }, signal);
-  return new SocketStream(socket, address);
+  return new SocketStream(socket, address, polling);
 }
 
 /** Each read goes to the place its user wants, or into the same memory, which it leaves in the same turn. */
