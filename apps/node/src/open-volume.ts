@@ -20,13 +20,7 @@ import {
 } from "@holdfast/member";
 import { openFenceAgent } from "./open-fence-agent.ts";
 import { DEFAULT_LISTEN_ADDRESS, checkListenAddress } from "./listen-address.ts";
-import {
-  createNodeTransport,
-  nodeClock,
-  nodeCryptography,
-  nodeRandom,
-  nodeProcesses,
-} from "@holdfast/platform-node";
+import { createNodeTransport, nodePorts, nodeProcesses } from "@holdfast/platform-node";
 
 /** How to open a volume. */
 export interface OpenVolumeOptions {
@@ -168,11 +162,9 @@ export async function openVolume(url: string, options: OpenVolumeOptions = {}): 
     // Whoever reads the volume may join it, through TLS too: its key is the key of the connections.
     const { superBlock } = await readSuper(device, VOLUME_FORMAT_HASH, fsid);
     const member = await openMember({
+      ...nodePorts,
       device,
-      clock: nodeClock,
-      random: nodeRandom,
       transport: createNodeTransport({ key: superBlock.key, log }),
-      cryptography: nodeCryptography,
       log,
       processes: nodeProcesses,
       ...(fenceAgent === undefined ? {} : { fenceAgent }),

@@ -4,7 +4,6 @@
 import { SegmentExtent, SegmentRef } from "@holdfast/segment";
 import {
   KEY_BYTES,
-  type Key,
   type Kind,
   type MessageCodec,
   type StructCodec,
@@ -35,16 +34,9 @@ export const CompactionOutput: MessageCodec<CompactionOutput> = message("Compact
 });
 
 /** A merge, with all that its worker needs. */
-export interface CompactionJob {
+export interface CompactionJob extends Omit<CompactionPlan, "outputBlocks" | "nextCursor"> {
   /** Identity of the job; never given twice on a volume. */
   readonly id: bigint;
-  /** As in {@link CompactionPlan}. */
-  readonly upperLevel: number;
-  readonly upper: readonly SegmentRef[];
-  readonly lower: readonly SegmentRef[];
-  readonly isMove: boolean;
-  readonly dropTombstones: boolean;
-  readonly splitAfter: Key | undefined;
   /** Where the worker writes, in this order. */
   readonly outputs: readonly CompactionOutput[];
 }

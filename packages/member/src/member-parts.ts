@@ -217,8 +217,7 @@ export class MemberParts {
   }
 
   #makeLink(timing: MemberTiming): ServerLink {
-    const { name = "" } = this.#options;
-    const { transport, clock, random, cryptography, log, device } = this.#options;
+    const { name = "", clock, device } = this.#options;
     return new ServerLink(
       {
         superBlock: this.superBlock,
@@ -241,7 +240,7 @@ export class MemberParts {
         onLost: (error) => this.#lost(error),
       },
       () => this.#locks,
-      { transport, clock, random, cryptography, log },
+      this.#options,
     );
   }
 

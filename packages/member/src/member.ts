@@ -5,15 +5,11 @@ import {
   type BlockDevice,
   type BrokenRules,
   CancelledError,
-  type Clock,
-  type Cryptography,
   type FenceAgent,
-  type Logger,
   type Processes,
-  type Random,
-  type Transport,
 } from "@holdfast/environment";
 import type { ItemStore, ItemStoreOptions } from "@holdfast/item-store";
+import type { SessionPorts } from "@holdfast/net-reliable";
 import { Catalog } from "./catalog.ts";
 import type { Dataset } from "./dataset.ts";
 import { fenceRefused, OperationRefusedError, TooFewVotersError } from "./errors.ts";
@@ -33,14 +29,9 @@ import { checkVotes } from "./volume/format-volume.ts";
 import { checkTiming, DEFAULT_MEMBER_TIMING, type MemberTiming } from "./timing.ts";
 
 /** What a member needs, and how it is to behave. */
-export interface OpenMemberOptions {
+export interface OpenMemberOptions extends Required<SessionPorts> {
   /** The volume; the member does not close it. */
   readonly device: BlockDevice;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly transport: Transport;
-  readonly cryptography: Cryptography;
-  readonly log: Logger;
   /** Knows of processes of this host: what they wrote ends with them. */
   readonly processes?: Processes;
   /** Cuts dead members off from the volume, when this member serves. */

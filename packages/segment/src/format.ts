@@ -91,18 +91,12 @@ export const SegmentExtent: StructCodec<SegmentExtent> = struct("SegmentExtent",
   lengthBlocks: u32,
 });
 
-/** What the manifest keeps of a segment. */
-export interface SegmentRef {
+/** What the reference and the footer of a segment both say. */
+export interface SegmentSummary {
   /** Identity; never given twice on a volume. */
   readonly id: bigint;
   /** The blocks it uses, all of them; the footer is the last. */
   readonly extent: SegmentExtent;
-  /** The footer block. */
-  readonly footer: BlockRef;
-  /** Level in the manifest; segments of one level overlap on level 0 only. */
-  readonly level: number;
-  /** Given by the manifest when a level-0 segment is recorded: the greater is the newer. 0 until then. */
-  readonly order: bigint;
   /** Smallest key. */
   readonly first: Key;
   /** Greatest key. */
@@ -113,6 +107,16 @@ export interface SegmentRef {
   readonly tombstoneCount: number;
   /** Greatest seq of an item. */
   readonly seqMax: bigint;
+}
+
+/** What the manifest keeps of a segment. */
+export interface SegmentRef extends SegmentSummary {
+  /** The footer block. */
+  readonly footer: BlockRef;
+  /** Level in the manifest; segments of one level overlap on level 0 only. */
+  readonly level: number;
+  /** Given by the manifest when a level-0 segment is recorded: the greater is the newer. 0 until then. */
+  readonly order: bigint;
   /** Member that wrote it. */
   readonly writer: bigint;
 }
@@ -132,22 +136,8 @@ export const SegmentRef: StructCodec<SegmentRef> = struct("SegmentRef", {
   writer: u64,
 });
 
-/** Payload of the footer block. */
-export interface SegmentFooter {
-  /** Identity of the segment; also the `seq` of the sealed block. */
-  readonly id: bigint;
-  /** The blocks it uses. */
-  readonly extent: SegmentExtent;
-  /** Smallest key. */
-  readonly first: Key;
-  /** Greatest key. */
-  readonly last: Key;
-  /** Items, tombstones included. */
-  readonly itemCount: number;
-  /** Tombstones among them. */
-  readonly tombstoneCount: number;
-  /** Greatest seq of an item. */
-  readonly seqMax: bigint;
+/** Payload of the footer block, whose `seq` is the segment's id. */
+export interface SegmentFooter extends SegmentSummary {
   /** Blocks of 4 KiB that data blocks take; the tail starts behind them. */
   readonly dataBlocks: number;
   /** Entries of the index. */

@@ -18,6 +18,7 @@ export {
   SegmentExtent,
   SegmentFooter,
   SegmentRef,
+  type SegmentSummary,
   VALUE_BYTES_MAX,
 } from "./format.ts";
 export { KeyProbe, compareKeysAt } from "./key-probe.ts";

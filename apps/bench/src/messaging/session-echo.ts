@@ -5,23 +5,18 @@ import { SILENT_LOGGER } from "@holdfast/environment";
 import {
   DEFAULT_SESSION_TIMING,
   type SessionIdentity,
+  type SessionPorts,
   startClientSession,
   startServerSessions,
 } from "@holdfast/net-reliable";
-import { nodeClock, nodeCryptography, nodeRandom, nodeTransport } from "@holdfast/platform-node";
+import { nodePorts } from "@holdfast/platform-node";
 import { type Answer, type Contestant, type EchoClient, type Place, fail } from "./echo.ts";
 
 /** A volume that does not exist: sessions need only its names. */
 export const IDENTITY: SessionIdentity = { fsid: 7n, formatHash: 7n, key: new Uint8Array(32).fill(7) };
 
 /** The drivers that a member has, too. */
-export const SESSION_PORTS: Parameters<typeof startClientSession>[1] = {
-  transport: nodeTransport,
-  clock: nodeClock,
-  random: nodeRandom,
-  cryptography: nodeCryptography,
-  log: SILENT_LOGGER,
-};
+const SESSION_PORTS: SessionPorts = { ...nodePorts, log: SILENT_LOGGER };
 
 /** The command that is echoed. */
 const ECHO_COMMAND = 1;
@@ -50,7 +45,7 @@ async function connect(address: string): Promise<EchoClient> {
   const session = startClientSession(
     {
       identity: IDENTITY,
-      rid: nodeRandom.u64(),
+      rid: nodePorts.random.u64(),
       isVoter: false,
       timing: DEFAULT_SESSION_TIMING,
       findServer: () => Promise.resolve(address),

@@ -1,13 +1,9 @@
+import { SILENT_LOGGER } from "@holdfast/environment";
 import type { StreamPorts } from "@holdfast/net-reliable";
-import { nodeClock, nodeCryptography, nodeRandom, nodeTransport } from "@holdfast/platform-node";
+import { nodePorts } from "@holdfast/platform-node";
 
 /** What streams need, as this machine has it. */
-export const bulkPorts: StreamPorts = {
-  transport: nodeTransport,
-  clock: nodeClock,
-  random: nodeRandom,
-  cryptography: nodeCryptography,
-};
+export const bulkPorts: StreamPorts = { ...nodePorts, log: SILENT_LOGGER };
 
 /** The key of the measured streams. */
 export const bulkIdentity: { readonly key: Uint8Array } = { key: new Uint8Array(32).fill(1) };

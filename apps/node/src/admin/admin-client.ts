@@ -18,7 +18,7 @@ import {
   type SessionIdentity,
   startClientSession,
 } from "@holdfast/net-reliable";
-import { nodeClock, nodeCryptography, nodeRandom, nodeTransport } from "@holdfast/platform-node";
+import { nodePorts } from "@holdfast/platform-node";
 import type { Access, AccessScan } from "../access.ts";
 import { checkItem } from "../check-item.ts";
 import {
@@ -85,7 +85,7 @@ export class AdminClient implements Access {
       const session = startClientSession(
         {
           identity: { fsid, formatHash, key },
-          rid: nodeRandom.u64() | 1n,
+          rid: nodePorts.random.u64() | 1n,
           isVoter: false,
           timing: DEFAULT_SESSION_TIMING,
           findServer: () => Promise.resolve(address),
@@ -100,13 +100,7 @@ export class AdminClient implements Access {
           onRefused: lost,
           onDisconnected: lost,
         },
-        {
-          transport: nodeTransport,
-          clock: nodeClock,
-          random: nodeRandom,
-          cryptography: nodeCryptography,
-          log,
-        },
+        { ...nodePorts, log },
       );
       signal.addEventListener("abort", lost, { once: true });
 

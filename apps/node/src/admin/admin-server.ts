@@ -10,7 +10,7 @@ import {
   type SessionIdentity,
   startServerSessions,
 } from "@holdfast/net-reliable";
-import { nodeClock, nodeCryptography, nodeRandom, nodeTransport } from "@holdfast/platform-node";
+import { nodePorts } from "@holdfast/platform-node";
 import type { Access } from "../access.ts";
 import {
   ADMIN_FAILED,
@@ -53,7 +53,7 @@ export function startAdminServer({
       identity,
       listenAddress: address,
       // One process, one term: a session with a process that is gone is never taken up by another.
-      term: BigInt(nodeRandom.u32()) + 1n,
+      term: BigInt(nodePorts.random.u32()) + 1n,
       timing: DEFAULT_SESSION_TIMING,
       admit: () => 0,
       handle,
@@ -61,10 +61,7 @@ export function startAdminServer({
       onPeerDown: () => {},
     },
     {
-      transport: nodeTransport,
-      clock: nodeClock,
-      random: nodeRandom,
-      cryptography: nodeCryptography,
+      ...nodePorts,
       // To whom this process is a member is news; who ran a command is not.
       log: {
         debug: (facts, message) => log.debug(facts, message),

@@ -6,12 +6,8 @@ import {
   type BrokenRules,
   type Cancel,
   type Clock,
-  type Cryptography,
   type Deferred,
   DeviceError,
-  type Logger,
-  type Random,
-  type Transport,
   deferred,
 } from "@holdfast/environment";
 import { RECLAIM_LOCKS_MAX, ReclaimRequest } from "@holdfast/lock-protocol";
@@ -24,6 +20,7 @@ import {
   RequestError,
   type RequestHandler,
   type ServerContact,
+  type SessionPorts,
   startClientSession,
 } from "@holdfast/net-reliable";
 import { ClosedError, EvictedError, OperationRefusedError, SessionRefusedError } from "../errors.ts";
@@ -65,15 +62,6 @@ export interface ServerLinkOptions {
   readonly onLost: (error: Error) => void;
 }
 
-/** The world a link lives in. */
-export interface ServerLinkPorts {
-  readonly transport: Transport;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly cryptography: Cryptography;
-  readonly log: Logger;
-}
-
 /** A member that has said farewell, and has no server, looks so often at the volume. */
 const SIGN_MS = 500;
 
@@ -95,7 +83,7 @@ export class ServerLink {
   #lastOperation = 0n;
   readonly #unseen: Set<bigint> = new Set();
 
-  constructor(options: ServerLinkOptions, locks: () => LockClientDriver, ports: ServerLinkPorts) {
+  constructor(options: ServerLinkOptions, locks: () => LockClientDriver, ports: Required<SessionPorts>) {
     this.#options = options;
     this.#locks = locks;
     this.#joined.promise.catch(() => {});

@@ -12,16 +12,11 @@
 import {
   type BlockDevice,
   type BrokenRules,
-  type Clock,
-  type Cryptography,
   type FenceAgent,
   HoldfastError,
-  type Logger,
   type Processes,
-  type Random,
-  type Transport,
 } from "@holdfast/environment";
-import { REFUSAL, type ServerSessions, startServerSessions } from "@holdfast/net-reliable";
+import { REFUSAL, type ServerSessions, type SessionPorts, startServerSessions } from "@holdfast/net-reliable";
 import { DeposedError, type Leadership } from "@holdfast/quorum";
 import { Command, ServerLeaves, StatusReply } from "../protocol.ts";
 import type { MemberTiming } from "../timing.ts";
@@ -35,13 +30,8 @@ import { ServerParts } from "./server-parts.ts";
 import { statusOf } from "./status.ts";
 
 /** What a reign needs. */
-export interface ServerRoleOptions {
+export interface ServerRoleOptions extends Required<SessionPorts> {
   readonly device: BlockDevice;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly transport: Transport;
-  readonly cryptography: Cryptography;
-  readonly log: Logger;
   readonly superBlock: SuperBlock;
   readonly layout: VolumeLayout;
   /** The member that serves. */
@@ -99,8 +89,7 @@ export class ServerRole {
    * @throws when listening or the opening commit fails; the term is lost then.
    */
   static async start(options: ServerRoleOptions, leadership: Leadership): Promise<ServerRole> {
-    const { superBlock, listenAddress, timing, clock, random, transport, cryptography, log } = options;
-    const { brokenRules } = options;
+    const { superBlock, listenAddress, timing, brokenRules } = options;
     let role: ServerRole | undefined;
     const waiting: (() => void)[] = [];
     const whenBuilt = (action: (built: ServerRole) => void): void => {
@@ -123,7 +112,7 @@ export class ServerRole {
         onPeerDown: (rid) => whenBuilt((built) => built.#parts.attendance.roster.disconnected(rid)),
         onPeerExpired: (rid) => whenBuilt((built) => built.#forgetStranger(rid)),
       },
-      { transport, clock, random, cryptography, log },
+      options,
     );
     try {
       const built = new ServerRole(options, leadership, sessions);
