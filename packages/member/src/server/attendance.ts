@@ -243,11 +243,13 @@ export class Attendance {
   }
 
   async #evict(rid: bigint): Promise<void> {
-    const { evictions, bar, evidenceOf } = this.#options;
+    const { evictions, bar, evidenceOf, compactor } = this.#options;
     // From here on it is not let in: a reclaim that is on its way meets the mark or this.
     this.roster.bar(rid);
     await evictions.mark(rid, evidenceOf(rid));
     bar(rid);
+    // No result of it is taken any more; its replay may have to wait for the space that others' compactions make.
+    compactor.memberGone(rid);
     await evictions.finish(rid);
   }
 }

@@ -3,10 +3,17 @@ import { InvalidateDone, LockRequest, ReclaimRequest } from "@holdfast/lock-prot
 import type { RequestHandler } from "@holdfast/net-reliable";
 import { expect, test } from "vitest";
 import { DEFAULT_MEMBER_TIMING } from "../../src/index.ts";
-import { Command, FarewellRequest, JoinRequest, Refusal, TuneRequest } from "../../src/protocol.ts";
+import {
+  Command,
+  EMPTY_BODY,
+  FarewellRequest,
+  JoinRequest,
+  Refusal,
+  TuneRequest,
+} from "../../src/protocol.ts";
 import { rangeOf } from "../locks/lock-wiring.ts";
 import { ServerRig } from "../world/server-rig.ts";
-import { FAREWELL, JOIN, OWN, Stage, statusOf } from "../world/server-stage.ts";
+import { FAREWELL, JOIN, NO_LOCKS, OWN, type Peer, Stage, statusOf } from "../world/server-stage.ts";
 function broken(): DeviceError {
   const facts = { device: "memory:", offsetBytes: 0n, lengthBytes: 4096 };
   return new DeviceError("ERR_HOLDFAST_DEVICE_WRITE", "the device is broken", facts);
@@ -128,6 +135,31 @@ test.each([
     expect((await statusOf(stage, other)).quarantinedBlocks > 0n).toBe(isQuarantined);
   },
 );
+
+test("what a member was to compact goes to another one as soon as it is marked as evicted, and waits for no replay", async () => {
+  const stage = await Stage.make();
+  const before = await ServerRig.start(stage.world, OWN);
+  const rids = [11n, 12n];
+  for (const rid of rids) await before.join(rid);
+  for (let count = 0; count < 5; count += 1)
+    await before.record(11n, [await before.write(11n, [`a${count}`, `z${count}`])]);
+  // The member of this server never comes, so nothing of an eviction but its mark is ever done.
+  await stage.serve(2n);
+  const workers: bigint[] = [];
+  const handle: RequestHandler = (rid, command, _, respond) => {
+    if (command === Command.compact) workers.push(rid);
+    respond(0, EMPTY_BODY);
+  };
+  const peers = new Map<bigint, Peer>();
+  for (const rid of rids) peers.set(rid, await stage.peer(rid, handle));
+  for (const peer of peers.values()) expect(await peer.ask(Command.reclaim, NO_LOCKS)).toBe(0);
+  expect(workers).toHaveLength(1);
+
+  for (const rid of workers) peers.get(rid)?.session.close();
+  await stage.world.clock.advance(2 * DEFAULT_MEMBER_TIMING.memberTimeoutMs);
+
+  expect(workers.toSorted()).toEqual(rids);
+});
 
 test("a server whose own member said farewell before it served is known when it dies without a last record", async () => {
   const stage = await Stage.make();
