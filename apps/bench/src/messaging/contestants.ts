@@ -1,11 +1,12 @@
 import type { Contestant } from "./echo.ts";
 
 /** Names of the contestants, as the rows have them. */
-export type ContestantName = "session" | "bare echo" | "ws" | "grpc-js";
+export type ContestantName = "session" | "session, sleeps" | "bare echo" | "ws" | "grpc-js";
 
 /** Loads each contestant by its name: no process carries the code of another one. */
 const CONTESTANTS: Readonly<Record<ContestantName, () => Promise<Contestant>>> = {
   session: async () => (await import("./session-echo.ts")).SESSION_ECHO,
+  "session, sleeps": async () => (await import("./session-echo.ts")).SLEEPING_SESSION_ECHO,
   "bare echo": async () => (await import("./bare-echo.ts")).BARE_ECHO,
   ws: async () => (await import("./ws-echo.ts")).WS_ECHO,
   "grpc-js": async () => (await import("./grpc-echo.ts")).GRPC_ECHO,

@@ -42,14 +42,14 @@ const HEATS: readonly Heat[] = [
     title: "TCP",
     isUnix: false,
     bodies: "raw",
-    peers: ["bare echo", "ws", "grpc-js"],
+    peers: ["bare echo", "ws", "grpc-js", "session, sleeps"],
     rows: RAW_ROWS,
   },
   {
     title: "Unix socket",
     isUnix: true,
     bodies: "raw",
-    peers: ["bare echo"],
+    peers: ["bare echo", "session, sleeps"],
     rows: RAW_ROWS,
   },
   {

@@ -1,7 +1,7 @@
 /*
  * Ours: a session, as members have them with their server.
  */
-import { SILENT_LOGGER } from "@holdfast/environment";
+import { SILENT_LOGGER, type Transport } from "@holdfast/environment";
 import {
   DEFAULT_SESSION_TIMING,
   type SessionIdentity,
@@ -9,22 +9,31 @@ import {
   startClientSession,
   startServerSessions,
 } from "@holdfast/net-reliable";
-import { nodePorts } from "@holdfast/platform-node";
+import { createNodeTransport, nodePorts } from "@holdfast/platform-node";
 import { type Answer, type Contestant, type EchoClient, type Place, fail } from "./echo.ts";
 
 /** A volume that does not exist: sessions need only its names. */
 export const IDENTITY: SessionIdentity = { fsid: 7n, formatHash: 7n, key: new Uint8Array(32).fill(7) };
 
-/** The drivers that a member has, too. */
-const SESSION_PORTS: SessionPorts = { ...nodePorts, log: SILENT_LOGGER };
-
 /** The command that is echoed. */
 const ECHO_COMMAND = 1;
 
 /** Sessions over TCP or a Unix socket, with their default times. */
-export const SESSION_ECHO: Contestant = { isCopying: true, serve, connect };
+export const SESSION_ECHO: Contestant = sessionEcho(nodePorts.transport);
 
-async function serve(place: Place, answer: Answer): Promise<string> {
+/** The same, but each wait is slept through: none of those beside it watches short ones, either. */
+export const SLEEPING_SESSION_ECHO: Contestant = sessionEcho(createNodeTransport({ pollMaxUs: 0 }));
+
+function sessionEcho(transport: Transport): Contestant {
+  const ports = { ...nodePorts, transport, log: SILENT_LOGGER };
+  return {
+    isCopying: true,
+    serve: (place, answer) => serve(place, answer, ports),
+    connect: (address) => connect(address, ports),
+  };
+}
+
+async function serve(place: Place, answer: Answer, ports: SessionPorts): Promise<string> {
   const { address } = await startServerSessions(
     {
       identity: IDENTITY,
@@ -36,12 +45,12 @@ async function serve(place: Place, answer: Answer): Promise<string> {
       onPeerUp: () => {},
       onPeerDown: () => {},
     },
-    SESSION_PORTS,
+    ports,
   );
   return address;
 }
 
-async function connect(address: string): Promise<EchoClient> {
+async function connect(address: string, ports: SessionPorts): Promise<EchoClient> {
   const session = startClientSession(
     {
       identity: IDENTITY,
@@ -55,7 +64,7 @@ async function connect(address: string): Promise<EchoClient> {
       onRefused: (code) => fail(`the session was refused: ${code}`),
       onDisconnected: () => {},
     },
-    SESSION_PORTS,
+    ports,
   );
   const done = (error: number, body: Uint8Array): void => {
     if (error === 0) client.replied(body);
