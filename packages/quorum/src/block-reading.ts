@@ -74,7 +74,6 @@ export class SlotReading {
   readonly #states: Map<bigint, SlotState> = new Map();
   readonly #withheld: Set<bigint> = new Set();
   #asked: ReadBlocks;
-  #isBlind = true;
 
   constructor(region: QuorumRegion, nextId: NextId, ranges: readonly BlockRange[]) {
     this.#region = region;
@@ -87,9 +86,11 @@ export class SlotReading {
     return this.#asked;
   }
 
-  /** True while the device has given out no block at all: it, or the way to it, is broken, not the slots. */
-  get isBlind(): boolean {
-    return this.#isBlind;
+  /** True if the device gave out no block of these at last: it, or the way to it, is broken, not the slots. */
+  isWithheld({ address, count }: BlockRange): boolean {
+    for (let offset = 0; offset < count; offset += 1)
+      if (!this.#withheld.has(address + BigInt(offset))) return false;
+    return true;
   }
 
   /** Share of the blocks that say nothing, 0 … 1. */
@@ -106,7 +107,6 @@ export class SlotReading {
 
   /** Takes an answer; returns the next read, or undefined when everything is known. */
   accept(event: BlocksRead): ReadBlocks | undefined {
-    if (event.blocks.some((block) => block !== undefined)) this.#isBlind = false;
     invariant(event.id === this.#asked.id, "the answer belongs to the read that was asked for");
     const damaged: BlockRange[] = [];
     let index = 0;

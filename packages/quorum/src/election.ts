@@ -1,8 +1,8 @@
 /*
  * One attempt at becoming the server: rules E1 to E5 of docs/protocols/election.md.
  *
- * Before it writes anything it looks twice, to spare terms: at the start of the slots when terms on its way cannot be
- * read, for the volume may be another one by now; and at the records, for a volume whose newest record is damaged has
+ * Before it writes anything it looks twice, to spare terms: at the start of the slots when the first term, or one on its way,
+ * cannot be read, for the volume may be another one by now; and at the records, for a volume whose newest record is damaged has
  * no use for a server. Nothing that is seen then is gone on from.
  *
  * A term is won by a splitter, which needs nothing but reads and writes: write X = mine; read Y, set: lost; write Y;
@@ -177,11 +177,11 @@ export class Election {
 
   #afterWalk(search: TermSearch): readonly ElectionEffect[] {
     const { region } = this.#config;
-    const { last, isBlind, unmarked } = search.window;
+    const { last, isBlind, unmarked, isFirstMarked } = search.window;
     // To mark every term that a broken path hides would use up all of them.
     if (isBlind) return this.#end({ type: "failed", error: new SplitterReadError(last) });
     this.#marks = [...unmarked];
-    if (unmarked.length === 0) return this.#foresee(search);
+    if (unmarked.length === 0 && isFirstMarked) return this.#foresee(search);
     const terms = Math.min(IDENTITY_TERMS, region.termsMax);
     const reading = this.#readingOf(splitterBlock(region, firstTerm(region)), 2 * terms);
     this.#step = { type: "identify", reading, search };

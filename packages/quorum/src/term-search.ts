@@ -28,6 +28,8 @@ export interface TermWindow {
   readonly marked: bigint | undefined;
   /** The newest record of the terms below {@link free} that were looked at; none also without a free term. */
   readonly newest: RecordFinding;
+  /** True if the first term, which mkfs or a renewal has taken, is still marked: a first sign of whose slots these are. */
+  readonly isFirstMarked: boolean;
   /** True: the device gave out no block of these terms, which says nothing about them. */
   readonly isBlind: boolean;
 }
@@ -40,6 +42,15 @@ const RECORD_TERMS_BELOW = 4n;
 
 /** Terms probed at once while far away: three rounds narrow 4,096 terms to one window. */
 const PROBE_COUNT = 8n;
+
+const NOTHING_KNOWN: Omit<TermWindow, "last"> = {
+  unmarked: [],
+  free: undefined,
+  marked: undefined,
+  newest: { type: "none" },
+  isFirstMarked: false,
+  isBlind: true,
+};
 
 /** Looks for the first pristine term. */
 export class TermSearch {
@@ -83,15 +94,8 @@ export class TermSearch {
 
   #judgeWindow(): ReadBlocks | undefined {
     const last = this.#windowEnd();
-    if (this.#reading.isBlind) {
-      this.#window = {
-        unmarked: [],
-        free: undefined,
-        last,
-        marked: undefined,
-        newest: { type: "none" },
-        isBlind: true,
-      };
+    if (this.#windowRanges(this.#low).every((range) => this.#reading.isWithheld(range))) {
+      this.#window = { ...NOTHING_KNOWN, last };
       return undefined;
     }
     const unmarked: bigint[] = [];
@@ -104,7 +108,9 @@ export class TermSearch {
     }
     if (free === this.#low && free > firstTerm(this.#region)) return this.#startOver();
     if (free !== undefined || unmarked.length > 0 || last === lastTerm(this.#region)) {
-      this.#window = { unmarked, free, last, marked, newest: this.#newestBelow(free), isBlind: false };
+      const newest = this.#newestBelow(free);
+      const isFirstMarked = this.#isMarked(firstTerm(this.#region));
+      this.#window = { unmarked, free, last, marked, newest, isFirstMarked, isBlind: false };
       return undefined;
     }
     this.#low = last;
@@ -168,18 +174,20 @@ export class TermSearch {
   }
 
   #readWindow(): SlotReading {
-    const bottom = this.#recordsBottom();
-    const ranges = [
-      this.#rangeFrom(this.#low, splitterBlock(this.#region, this.#low)),
-      this.#rangeFrom(bottom, recordBlock(this.#region, bottom, 0)),
-      this.#rangeFrom(bottom, recordBlock(this.#region, bottom, 1)),
-    ];
+    const ranges = this.#windowRanges(this.#recordsBottom());
+    const first = firstTerm(this.#region);
+    if (this.#low > first) ranges.push({ address: splitterBlock(this.#region, first), count: 2 });
     return new SlotReading(this.#region, this.#nextId, ranges);
   }
 
-  /** Two blocks of each term from `term`, whose first is at `address`, to the end of the window. */
-  #rangeFrom(term: bigint, address: bigint): BlockRange {
-    return { address, count: 2 * Number(this.#windowEnd() - term + 1n) };
+  /** The splitters of the window, and the records from a term on. */
+  #windowRanges(recordsFrom: bigint): BlockRange[] {
+    const blocksFrom = (term: bigint): number => 2 * Number(this.#windowEnd() - term + 1n);
+    const records = ([0, 1] as const).map((copy) => recordBlock(this.#region, recordsFrom, copy));
+    return [
+      { address: splitterBlock(this.#region, this.#low), count: blocksFrom(this.#low) },
+      ...records.map((address) => ({ address, count: blocksFrom(recordsFrom) })),
+    ];
   }
 
   #recordsBottom(): bigint {

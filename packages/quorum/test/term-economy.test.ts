@@ -59,11 +59,11 @@ describe("a volume that is another one by now", () => {
     }
   });
 
-  test("is recognized while mkfs has only begun", () => {
+  test.each([8n, 29n])("is recognized while mkfs has come no further than term %i", (done) => {
     const disk = new Disk(region);
     disk.touchUpTo(30n);
     const made = new Disk(another);
-    for (let term = 1n; term <= 29n; term += 1n)
+    for (let term = 1n; term <= done; term += 1n)
       for (const address of [splitterBlock(region, term), splitterBlock(region, term) + 1n])
         disk.blocks.set(address, made.at(address));
 
@@ -85,6 +85,29 @@ describe("a volume that is another one by now", () => {
     disk.blocks.set(x2, new Disk(another).at(x2));
 
     expect(elect(disk)).toMatchObject({ type: "elected", term: 3n });
+  });
+
+  test("is not suspected where its first term is damaged, and those behind it are not", () => {
+    const disk = new Disk(region);
+    disk.touchUpTo(30n);
+    for (const address of [splitterBlock(region, 1n), splitterBlock(region, 1n) + 1n]) disk.damage(address);
+
+    expect(elect(disk, 30n)).toMatchObject({ type: "elected", term: 31n });
+  });
+
+  test("is not marked all over where the device gives out nothing of the terms that come next", () => {
+    const disk = new Disk(region);
+    disk.touchUpTo(30n);
+    const [x30, r30, r30Copy] = [
+      splitterBlock(region, 30n),
+      recordBlock(region, 30n, 0),
+      recordBlock(region, 30n, 1),
+    ];
+    for (const start of [x30, r30, r30Copy])
+      for (let address = start; address < start + 16n; address += 1n) disk.badBlocks.add(address);
+
+    expect(elect(disk, 30n)).toMatchObject({ error: { code: "ERR_HOLDFAST_SPLITTER_READ" } });
+    expect(writesOf(disk)).toEqual([]);
   });
 
   test("is not suspected where the device refuses to read: the candidate tries again", () => {
