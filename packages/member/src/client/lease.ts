@@ -52,6 +52,8 @@ export class Lease {
   get isValid(): boolean {
     const now = this.#options.clock.now();
     this.#usedMs = now;
+    // Who never waits, but looks again, finds it the next time.
+    if (this.#isResting) this.#renew();
     return this.#isRunningAt(now);
   }
 
@@ -81,7 +83,6 @@ export class Lease {
     if (signal?.aborted === true) onAbort();
     signal?.addEventListener("abort", onAbort, { once: true });
     this.#waiters.add(waiter);
-    if (this.#isResting) this.#renew();
     try {
       await waiter.promise;
       this.#usedMs = this.#options.clock.now();
@@ -96,6 +97,7 @@ export class Lease {
     this.#failure ??= { error };
     this.#untilMs = Number.NEGATIVE_INFINITY;
     this.#cancelTimer();
+    this.#isResting = false;
     for (const waiter of this.#waiters) waiter.reject(error);
     this.#waiters.clear();
   }

@@ -143,6 +143,31 @@ test("a short lease that nobody looks at is not renewed before somebody does", a
   expect(asked.map(({ atMs }) => atMs)).toEqual([1000, 1025]);
 });
 
+test("who only ever looks at a short lease that rests, and waits for nothing, finds it the next time", async () => {
+  const { clock, asked, lease } = fixture();
+  lease.won(1n);
+  lease.countedIn(1n, clock.now());
+  await clock.advance(1000);
+
+  expect(lease.isValid).toBe(false);
+  asked[0]?.answer(true);
+
+  expect(lease.isValid).toBe(true);
+  expect(asked.map(({ atMs }) => atMs)).toEqual([1000]);
+});
+
+test("a look at a lease that ended while it rested asks for nothing", async () => {
+  const { clock, asked, lease } = fixture();
+  lease.won(1n);
+  lease.countedIn(1n, clock.now());
+  await clock.advance(1000);
+
+  lease.end(new Error("the member was evicted"));
+
+  expect(lease.isValid).toBe(false);
+  expect(asked).toEqual([]);
+});
+
 test("a short lease is renewed for the time of a long one behind each look: a slow read still finds it", async () => {
   const { clock, asked, lease } = fixture();
   lease.won(1n);
