@@ -17,7 +17,7 @@ const TINY: Sizes = {
 };
 
 const PEERS: Readonly<Record<SuiteName, readonly string[]>> = {
-  messaging: ["bare echo", "ws", "grpc-js"],
+  messaging: ["bare echo", "ws", "grpc-js", "session, sleeps"],
   streams: ["bare pipe", "bare pipe, CRC-32"],
   locks: [],
   items: ["classic-level"],
