@@ -4,7 +4,13 @@
 import { createHash } from "node:crypto";
 import { MessageChannel } from "node:worker_threads";
 import type { ByteStream, Transport } from "@holdfast/environment";
-import { type SessionPorts, startClientSession, startServerSessions } from "@holdfast/net-reliable";
+import {
+  type ServerSessions,
+  type SessionPorts,
+  startClientSession,
+  startServerSessions,
+  type StreamHandler,
+} from "@holdfast/net-reliable";
 import {
   createNodeTransport,
   messagePortStream,
@@ -34,22 +40,10 @@ const transports: readonly (readonly [string, () => { transport: Transport; addr
 test.each(transports)(
   "over %s streams come whole in both directions at once, beside requests to the same address",
   async (_, make) => {
-    const { transport, address } = make();
-    const ports: SessionPorts = {
-      transport,
-      clock: nodeClock,
-      random: nodeRandom,
-      cryptography: nodeCryptography,
-    };
-    const server = await startServerSessions(
-      {
-        identity,
-        listenAddress: address,
-        handle: (_rid, _command, body, respond) => respond(0, body),
-        handleStream: async ({ stream }) => ({ body: new Uint8Array([1]), stream }),
-      },
-      ports,
-    );
+    const { ports, server } = await serve(make(), async ({ stream }) => ({
+      body: new Uint8Array([1]),
+      stream,
+    }));
     const session = startClientSession({ identity, address: server.address }, ports);
     const sent = createHash("sha256");
     async function* source(): AsyncGenerator<Uint8Array> {
@@ -87,28 +81,12 @@ test.each(transports)(
 test.each(transports)(
   "over %s a stream that is cut in the middle is an error on both sides, and the session goes on",
   async (_, make) => {
-    const { transport, address } = make();
-    const ports: SessionPorts = {
-      transport,
-      clock: nodeClock,
-      random: nodeRandom,
-      cryptography: nodeCryptography,
-    };
     const ended: Promise<unknown>[] = [];
-    const server = await startServerSessions(
-      {
-        identity,
-        listenAddress: address,
-        handle: (_rid, _command, body, respond) => respond(0, body),
-        handleStream: async ({ signal }) => {
-          ended.push(
-            new Promise((resolve) => signal.addEventListener("abort", () => resolve(signal.reason))),
-          );
-          return { body: new Uint8Array(0), stream: endless() };
-        },
-      },
-      ports,
-    );
+    const { ports, server } = await serve(make(), async ({ signal }) => {
+      ended.push(new Promise((resolve) => signal.addEventListener("abort", () => resolve(signal.reason))));
+      return { body: new Uint8Array(0), stream: endless() };
+    });
+    const { transport } = ports;
     const dialled: ByteStream[] = [];
     const dial: Transport["dial"] = async (to, signal) => {
       const stream = await transport.dial(to, signal);
@@ -136,6 +114,24 @@ test.each(transports)(
     await server.close();
   },
 );
+
+/** A server that echoes requests, and the ports it runs on. */
+async function serve(
+  { transport, address }: { readonly transport: Transport; readonly address: string },
+  handleStream: StreamHandler,
+): Promise<{ readonly ports: SessionPorts; readonly server: ServerSessions }> {
+  const ports = { transport, clock: nodeClock, random: nodeRandom, cryptography: nodeCryptography };
+  const server = await startServerSessions(
+    {
+      identity,
+      listenAddress: address,
+      handle: (_rid, _command, body, respond) => respond(0, body),
+      handleStream,
+    },
+    ports,
+  );
+  return { ports, server };
+}
 
 async function* endless(): AsyncGenerator<Uint8Array> {
   for (;;) yield new Uint8Array(10_000);

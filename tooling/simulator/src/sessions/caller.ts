@@ -146,6 +146,7 @@ export class Caller {
       this.#look();
     }
   }
+
   /** Counts in which state a question is given up. */
   #countGivenUp(number: number): void {
     const { counters } = this.#options;
