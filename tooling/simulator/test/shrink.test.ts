@@ -71,7 +71,7 @@ test(
       ...run,
       ...wishes,
       cluster: new MemberCluster(),
-      seed: 1n,
+      seed: 2n,
       chaosMs: 2500,
     });
 
