@@ -52,6 +52,22 @@ export class OperationRefusedError extends HoldfastError<
   }
 }
 
+/** A server's own member did not reach it: what waits for that member would wait without end. */
+export class OwnAddressError extends HoldfastError<
+  "ERR_HOLDFAST_OWN_ADDRESS",
+  { readonly term: bigint; readonly address: string }
+> {
+  /** @param waitedMs - How long the member had no connection, in milliseconds. */
+  constructor(term: bigint, address: string, waitedMs: number) {
+    super(
+      "ERR_HOLDFAST_OWN_ADDRESS",
+      "io",
+      `the server of term ${term} makes room for another one: for ${waitedMs} ms its own process did not reach it at ${address}; see that this host can dial that address, or listen at another one, then open the volume again`,
+      { term, address },
+    );
+  }
+}
+
 /** Fewer voters are members than were to agree before one campaigns. */
 export class TooFewVotersError extends HoldfastError<
   "ERR_HOLDFAST_TOO_FEW_VOTERS",

@@ -38,6 +38,11 @@ export class Reception {
     this.#options = options;
   }
 
+  /** True once the opening is recorded. */
+  get isOpen(): boolean {
+    return this.#early === undefined;
+  }
+
   /** The opening is recorded: handles what has come, and whatever comes. */
   open(): void {
     const early = this.#early ?? [];

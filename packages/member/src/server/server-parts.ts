@@ -50,6 +50,7 @@ export class ServerParts {
   readonly #options: ServerPartsOptions;
   readonly #sizes: VolumeSizes;
   readonly #call: ServerSessions["call"];
+  #isOwnCountedIn = false;
 
   constructor(options: ServerPartsOptions) {
     const { sessions, layout, clock, timing, leadership, onFatal } = options;
@@ -57,7 +58,15 @@ export class ServerParts {
     this.#sizes = sizesFor(layout.dataCount);
     this.#call = (...args) => sessions.call(...args);
     const watch = new DeviceWatch(options.device);
-    this.watchdog = new Watchdog({ clock, timing, watch, leadership, onEnd: onFatal });
+    this.watchdog = new Watchdog({
+      clock,
+      timing,
+      watch,
+      leadership,
+      address: sessions.address,
+      isOwnMissing: () => this.#isOwnMissing,
+      onEnd: onFatal,
+    });
     this.committer = this.#makeCommitter(watch);
     this.departures = this.#makeDepartures();
     this.compactor = this.#makeCompactor();
@@ -66,8 +75,19 @@ export class ServerParts {
     this.locks = this.#makeLocks();
     this.attendance = this.#makeAttendance();
     this.reception = this.#makeReception();
-    // Nobody may be waiting for it when the reign ends.
-    this.ownMember.promise.catch(() => {});
+    this.ownMember.promise.then(
+      () => {
+        this.#isOwnCountedIn = true;
+      },
+      // Nobody may be waiting for it when the reign ends.
+      () => {},
+    );
+  }
+
+  /** Before the opening is recorded, nobody can find the address. */
+  get #isOwnMissing(): boolean {
+    const isAwaited = this.reception.isOpen && !this.#isOwnCountedIn;
+    return isAwaited && !this.attendance.roster.isConnected(this.#options.rid);
   }
 
   #makeCommitter({ device }: DeviceWatch): Committer {

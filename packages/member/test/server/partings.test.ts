@@ -91,6 +91,7 @@ test("F4: a report of locks that is being confirmed while its member leaves brin
 test("a voter that is held is no offender because its answer to an invalidation came behind its farewell", async () => {
   const stage = await Stage.make();
   await stage.serve();
+  await stage.peer(OWN);
   const { start, end } = rangeOf(3);
   const lock = LockRequest.encode({ start, end, mode: "write", held: "null" });
   let answer: (() => void) | undefined;

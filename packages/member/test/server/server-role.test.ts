@@ -103,6 +103,7 @@ test("a report that is repeated after it was counted changes nothing, and costs 
   joining.session.close();
   await first.stop();
   await stage.serve(2n);
+  await stage.peer(2n);
   const peer = await stage.peer(5n);
 
   expect(await peer.ask(Command.reclaim, NO_LOCKS)).toBe(0);
@@ -160,6 +161,7 @@ test("a session is forgotten after its member's farewell, and that of a stranger
   // A session that is remembered does not take somebody in who has forgotten it.
   expect(await (await stage.peer(5n)).ask(Command.status)).toBe(0);
   expect((await stage.peer(6n)).refused).toEqual([REFUSAL.BAD_GREETING]);
+  await stage.peer(OWN);
   await stage.world.clock.advance(DEFAULT_MEMBER_TIMING.session.forgetMs + 1000);
   expect(await (await stage.peer(6n)).ask(Command.status)).toBe(0);
 });
