@@ -127,7 +127,6 @@ class VoterDriver implements Voter {
 
   #cease(): void {
     this.#isStopped = true;
-    this.#nextHint = undefined;
     this.#cancelTimer?.();
   }
 
@@ -314,7 +313,10 @@ class VoterDriver implements Voter {
     );
     this.#endAttempt("halted", 0n);
     // Nothing on that device is this volume's: hints would hit whatever is there now.
-    if (error instanceof CorruptionError && error.code === "ERR_HOLDFAST_TERMS_FOREIGN") this.#cease();
+    if (error instanceof CorruptionError && error.code === "ERR_HOLDFAST_TERMS_FOREIGN") {
+      this.#nextHint = undefined;
+      this.#cease();
+    }
     this.#options.onError(error);
   }
 

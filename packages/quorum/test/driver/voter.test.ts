@@ -12,7 +12,7 @@ import {
   splitterBlock,
   startVoter,
 } from "../../src/index.ts";
-import { REGION, World } from "./world.ts";
+import { hintsOn, REGION, World } from "./world.ts";
 
 interface Member {
   readonly voter: Voter;
@@ -162,6 +162,19 @@ describe("voters", () => {
 
     expect(won).toEqual([]);
     expect(errors).toMatchObject([{ code: "ERR_HOLDFAST_RECORD_CORRUPT" }]);
+  });
+
+  test("one that stops behind its reign still tells that it is over, though another hint was under way", async () => {
+    const world = new World();
+    const { member } = await electOne(world);
+    world.writesCount = 0;
+    while (world.writesCount === 0) await world.pass(0.5);
+
+    member.voter.serving(false);
+    await stopAll(world, [member]);
+
+    const newest = hintsOn(world).reduce((a, b) => ((a?.counter ?? 0) > (b?.counter ?? 0) ? a : b));
+    expect(newest).toMatchObject({ term: 2n, isServing: false });
   });
 
   test("a volume that was formatted under its voters is not written to by them any more, hints included", async () => {

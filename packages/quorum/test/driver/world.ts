@@ -10,7 +10,7 @@ import {
   type Random,
   blockOffset,
 } from "@holdfast/environment";
-import { type QuorumPorts, type QuorumRegion, formatQuorum } from "../../src/index.ts";
+import { formatQuorum, type Hint, type QuorumPorts, type QuorumRegion, readHint } from "../../src/index.ts";
 
 export const REGION: QuorumRegion = {
   fsid: 0xfeedn,
@@ -23,6 +23,16 @@ export const REGION: QuorumRegion = {
   recordsBlock: 200n,
   recordsCopyBlock: 400n,
 };
+
+/** What stands in each block of the hints. */
+export function hintsOn({ bytes }: World): readonly (Hint | undefined)[] {
+  const { hintsBlock, hintsCount } = REGION;
+  return Array.from({ length: hintsCount }, (_, index) => {
+    const block = hintsBlock + BigInt(index);
+    const at = Number(block) * BLOCK_BYTES;
+    return readHint(REGION, block, bytes.subarray(at, at + BLOCK_BYTES));
+  });
+}
 
 const DEVICE_BLOCKS = 600;
 const IO_MS = 1;
