@@ -20,6 +20,8 @@ interface Scenario {
   readonly faults: readonly Fault[];
   /** Counters that are not 0 afterwards. */
   readonly happened: readonly string[];
+  /** How many terms were won, at least and at most; default: any number. */
+  readonly reigns?: readonly [number, number];
   readonly config?: Partial<RunConfig>;
 }
 
@@ -70,6 +72,7 @@ const SCENARIOS: readonly Scenario[] = [
       "Scenario 1: a server that stands still with a record queued is replaced, and its record changes nothing",
     faults: often("hold-server", [500, 3200], 2200),
     happened: ["paused-past-election"],
+    reigns: [2, Infinity],
   },
   {
     title:
@@ -89,6 +92,7 @@ const SCENARIOS: readonly Scenario[] = [
       ),
     ),
     happened: ["fault crash-at-write"],
+    reigns: [2, Infinity],
   },
   {
     title: "Scenario 5: several that run for one term at once leave one server",
@@ -111,13 +115,15 @@ const SCENARIOS: readonly Scenario[] = [
   {
     title: "Scenario 11: a server that reaches the device and nobody else is replaced",
     faults: often("isolate-server", [500, 3300], 2500),
-    happened: ["term won"],
+    happened: ["fault isolate-server", "evicted-refused"],
+    reigns: [2, Infinity],
   },
   {
     title:
       "Scenario 12: a member that reaches the device and nobody else replaces no server that others reach",
     faults: often("outlast-lease", [500], 2000, 1),
     happened: ["evicted-refused"],
+    reigns: [1, 1],
   },
   {
     title:
@@ -128,17 +134,19 @@ const SCENARIOS: readonly Scenario[] = [
       ...often("crash-server", [1000, 3400], 300),
     ],
     happened: ["swizzle-clog-hit-server"],
+    reigns: [2, Infinity],
   },
   {
     title:
       "Scenario 18: writes of a member that was killed land long after its eviction, and stay in quarantine",
     faults: often("ghost-writes", [400, 1900, 3400], 500),
-    happened: ["fault ghost-writes"],
+    happened: ["fault ghost-writes", "confirmed-by-process", "quarantine-released"],
   },
   {
     title: "Scenario 19: a server whose write fails once stops, and does not try it again",
     faults: often("server-path-fails", [500, 2500, 4500], 600),
     happened: ["fault server-path-fails"],
+    reigns: [2, Infinity],
   },
   {
     title: "Scenario 20: a device that stalls for half a minute and then completes everything has one server",
@@ -172,6 +180,7 @@ const SCENARIOS: readonly Scenario[] = [
     config: { chaosMs: 9000 },
     faults: [fault("pause", 500, 7000, 1), fault("pause-server", 600, 7000)],
     happened: ["paused-past-election", "evicted-refused"],
+    reigns: [2, Infinity],
   },
   {
     title:
@@ -193,16 +202,18 @@ const SCENARIOS: readonly Scenario[] = [
       fault("crash-server", 600, 300),
     ],
     happened: ["locks-reported", "evicted-refused"],
+    reigns: [2, Infinity],
   },
   {
     title:
       "Scenario 64: everybody loses power at once, again and again, and service goes on in whatever order they come",
     faults: often("power-loss", [600, 2200, 3800], 600),
     happened: ["fault power-loss"],
+    reigns: [2, Infinity],
   },
 ];
 
-test.each(SCENARIOS)("$title", { timeout: 60_000 }, async ({ faults, happened, config }) => {
+test.each(SCENARIOS)("$title", { timeout: 60_000 }, async ({ faults, happened, reigns, config }) => {
   const result = await runPlan(
     { seed: 7n, config: configOf(config), faults: [...faults].sort((a, b) => a.atMs - b.atMs) },
     { cluster: new MemberCluster(), brokenRules: NO_BROKEN_RULES },
@@ -211,4 +222,7 @@ test.each(SCENARIOS)("$title", { timeout: 60_000 }, async ({ faults, happened, c
 
   expect(result.violations).toEqual([]);
   expect(happened.filter((name) => (counters.get(name) ?? 0) === 0)).toEqual([]);
+  const [reignsMin, reignsMax] = reigns ?? [0, Infinity];
+  expect(counters.get("term won") ?? 0).toBeGreaterThanOrEqual(reignsMin);
+  expect(counters.get("term won") ?? 0).toBeLessThanOrEqual(reignsMax);
 });
