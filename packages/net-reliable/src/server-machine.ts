@@ -72,7 +72,7 @@ export interface ServerMachineEvents {
   request(rid: bigint, command: number, body: Uint8Array, respond: Respond, id: number): void;
   /** The member is connected and was not before. */
   up(rid: bigint): void;
-  /** The member is not connected any more; its session is kept. */
+  /** The member is not connected any more; its session is kept unless it was forgotten or evicted. */
   down(rid: bigint): void;
   /** The member has been away for `forgetMs`; its session is still kept. Told once per absence. */
   expired(rid: bigint): void;
@@ -260,6 +260,7 @@ export class ServerMachine {
     this.#malformedRequestsCount += peer.session.malformedCount;
     if (peer.connection !== undefined) this.#end(peer.connection, reason);
     peer.session.close();
+    if (peer.connection !== undefined) this.#events.down(rid);
   }
 
   /** Cuts off the connection that has been greeting longest, of those that crowd out the newest one. */

@@ -143,7 +143,7 @@ test("the answer to a farewell still goes out when the member is forgotten in th
   link.feedClient();
 
   expect(client.answers).toEqual(["bye→0 bye"]);
-  expect(server.log).toEqual(["up 5", "end forgotten"]);
+  expect(server.log).toEqual(["up 5", "end forgotten", "down 5"]);
 });
 
 test("a server that stops aborts its calls to members, and answers given before still go out", () => {

@@ -83,7 +83,7 @@ test("an evicted member is cut off, its calls are aborted, and it is refused fro
   new Link(client, server).pump();
 
   expect(errors).toEqual([0xff01]);
-  expect(server.log).toEqual(["up 5", "end evicted", "refused 5 0xff11"]);
+  expect(server.log).toEqual(["up 5", "end evicted", "down 5", "refused 5 0xff11"]);
   expect(client.log).toEqual(["greeted 1 new", "refused 0xff11"]);
 });
 

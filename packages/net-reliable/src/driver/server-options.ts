@@ -36,7 +36,7 @@ export interface ServerSessionsOptions {
   readonly streamLimits?: Partial<StreamLimits>;
   /** The member is connected and was not before. */
   onPeerUp?(rid: bigint): void;
-  /** The member's connection is lost or silent; its session is kept until it is forgotten or evicted. */
+  /** The member is not connected any more; its session is kept unless it was forgotten or evicted. */
   onPeerDown?(rid: bigint): void;
   /** The member has been away for `timing.forgetMs`; told once per absence. Without it, its session is forgotten. */
   onPeerExpired?(rid: bigint): void;

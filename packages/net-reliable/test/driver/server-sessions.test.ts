@@ -67,7 +67,7 @@ test("N20: slow greeters are cut off and counted, and are nobody's peers", async
   expect(server.log).toEqual([]);
 });
 
-test("an evicted member is cut off and refused when it comes back", async () => {
+test("an evicted member is cut off, is told of as disconnected, and refused when it comes back", async () => {
   const world = new World();
   const server = await world.server(1n);
   const client = world.client();
@@ -77,7 +77,7 @@ test("an evicted member is cut off and refused when it comes back", async () => 
   await world.clock.advance(200);
 
   expect(client.log).toEqual(["met 1", "disconnected", `refused 0x${REFUSAL.EVICTED.toString(16)}`]);
-  expect(server.log).toEqual(["up 5"]);
+  expect(server.log).toEqual(["up 5", "down 5"]);
 });
 
 test("a farewell's answer goes out before the forgotten member's connection closes", async () => {
@@ -95,7 +95,7 @@ test("a farewell's answer goes out before the forgotten member's connection clos
   await farewell;
 
   expect(server.sessions.stats()).toMatchObject({ sessionsCount: 0, ended: { forgotten: 1 } });
-  expect(server.log).toEqual(["up 5"]);
+  expect(server.log).toEqual(["up 5", "down 5"]);
 });
 
 test("N25: a member that stays away expires once, and its session is still there", async () => {
