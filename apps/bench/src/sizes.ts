@@ -91,7 +91,7 @@ export const FULL_SIZES: Sizes = {
   locks: { cachedUses: 1_000_000, firstUses: 256, handovers: 200, volumeBytes: 256n * MIB },
   segments: { itemsPerSegment: 25_000, gets: 200_000 },
   failover: { runs: 30 },
-  sessions: { counts: [100, 1000], windows: 3, windowMs: 4000, settleMs: 1000, volumeBytes: 160n * MIB },
+  sessions: { counts: [100, 1000], windows: 5, windowMs: 4000, settleMs: 1000, volumeBytes: 160n * MIB },
 };
 
 /** Enough to see a row move by half. */
