@@ -10,10 +10,8 @@ test.skipIf(!canMakeNamespaces())(
   async () => {
     const network = await NamespaceNetwork.make(3);
     try {
-      const [first, second, third] = network.hosts;
-      if (first === undefined || second === undefined || third === undefined)
-        throw new Error("three hosts were made");
-      const reaches = (from: typeof first, to: typeof first): Promise<boolean> => connects(from.prefix, to);
+      const [first, second, third] = threeOf(network);
+      const reaches = (from: Host, to: Host): Promise<boolean> => connects(from.prefix, to);
       expect(await reaches(first, second)).toBe(true);
       await network.cut(second);
       expect(await reaches(first, second)).toBe(false);
@@ -32,9 +30,7 @@ test.skipIf(!canMakeNamespaces())(
   async () => {
     const network = await NamespaceNetwork.make(3);
     try {
-      const [first, second, third] = network.hosts;
-      if (first === undefined || second === undefined || third === undefined)
-        throw new Error("three hosts were made");
+      const [first, second, third] = threeOf(network);
       expect(await connects(first.prefix, second)).toBe(true);
 
       await network.cutPair(first, second);
@@ -52,6 +48,15 @@ test.skipIf(!canMakeNamespaces())(
     }
   },
 );
+
+type Host = NamespaceNetwork["hosts"][number];
+
+function threeOf({ hosts }: NamespaceNetwork): readonly [Host, Host, Host] {
+  const [first, second, third] = hosts;
+  if (first === undefined || second === undefined || third === undefined)
+    throw new Error("three hosts were made");
+  return [first, second, third];
+}
 
 /** True if the host answers a connection attempt at all: a refusal is an answer. */
 async function connects(prefix: readonly string[], to: { readonly address: string }): Promise<boolean> {
