@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 export class Child {
   readonly process: ChildProcess;
   #output = "";
+  #hasClosed = false;
   #wake: () => void = () => {};
 
   constructor(example: string, args: readonly string[]) {
@@ -14,7 +15,11 @@ export class Child {
       this.#output += bytes.toString();
       this.#wake();
     });
-    this.process.once("exit", () => this.#wake());
+    // Its exit may be told before the last of its output has come.
+    this.process.once("close", () => {
+      this.#hasClosed = true;
+      this.#wake();
+    });
   }
 
   /** Everything it has printed. */
@@ -27,8 +32,7 @@ export class Child {
     for (;;) {
       const match = pattern.exec(this.#output);
       if (match !== null) return match;
-      if (this.process.exitCode !== null || this.process.signalCode !== null)
-        throw new Error(`the program ended without ${pattern}: ${this.#output}`);
+      if (this.#hasClosed) throw new Error(`the program ended without ${pattern}: ${this.#output}`);
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
