@@ -107,7 +107,8 @@ export class CrewMember {
     if (!this.isAlive) throw new Error(`${this.name} has ended`);
     if (order.kind === "close") this.#isEndExpected = true;
     const answer = new Promise<Answer>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
-    this.#child.send({ id, order });
+    // One that was killed a moment ago cannot be told: its end, or else patience, answers.
+    this.#child.send({ id, order }, () => undefined);
     const timer = setTimeout(() => {
       this.#waiting.get(id)?.reject(new Error(`${this.name} does not ${order.kind} within ${patienceMs} ms`));
     }, patienceMs);
