@@ -36,6 +36,14 @@ class Loop {
   }
 }
 
+/** So many arrivals, and after each a wait. */
+function arrive({ polling, loop }: { polling: Polling; loop: Loop }, count: number, waitUs: number): void {
+  for (let turn = 0; turn < count; turn += 1) {
+    polling.arrived();
+    loop.pass(waitUs);
+  }
+}
+
 function pollingOf(maxUs: number): { readonly loop: Loop; readonly polling: Polling } {
   const loop = new Loop();
   return { loop, polling: new Polling(maxUs, loop) };
@@ -44,10 +52,7 @@ function pollingOf(maxUs: number): { readonly loop: Loop; readonly polling: Poll
 describe("polling", () => {
   test("a first arrival, and any that comes after a long wait, is looked after once", () => {
     const { loop, polling } = pollingOf(200);
-    for (let turn = 0; turn < 100; turn += 1) {
-      polling.arrived();
-      loop.pass(10_000);
-    }
+    arrive({ polling, loop }, 100, 10_000);
     expect(loop.looksCount).toBe(100);
     expect(loop.isAwake).toBe(false);
   });
@@ -65,26 +70,19 @@ describe("polling", () => {
 
   test("one long wait ends watching, after the time that was watched in vain", () => {
     const { loop, polling } = pollingOf(200);
-    for (let turn = 0; turn < 10; turn += 1) {
-      polling.arrived();
-      loop.pass(150);
-    }
+    arrive({ polling, loop }, 10, 150);
     polling.arrived();
     const before = loop.looksCount;
     loop.pass(5000);
     expect(loop.looksCount - before).toBeLessThanOrEqual(201);
     expect(loop.isAwake).toBe(false);
-    polling.arrived();
-    loop.pass(150);
+    arrive({ polling, loop }, 1, 150);
     expect(loop.isAwake).toBe(false);
   });
 
   test("a wait is never watched longer than the limit", () => {
     const { loop, polling } = pollingOf(50);
-    for (let turn = 0; turn < 100; turn += 1) {
-      polling.arrived();
-      loop.pass(49);
-    }
+    arrive({ polling, loop }, 100, 49);
     const before = loop.looksCount;
     polling.arrived();
     loop.pass(1000);
@@ -113,10 +111,7 @@ describe("polling", () => {
 
   test("a limit of 0 polls never", () => {
     const { loop, polling } = pollingOf(0);
-    for (let turn = 0; turn < 8; turn += 1) {
-      polling.arrived();
-      loop.pass(10);
-    }
+    arrive({ polling, loop }, 8, 10);
     expect(loop.looksCount).toBe(0);
   });
 });
