@@ -1,4 +1,4 @@
-import { BLOCK_BYTES, blockOffset } from "@holdfast/environment";
+import { BLOCK_BYTES, type BlockDevice, blockOffset, DeviceError } from "@holdfast/environment";
 import { describe, expect, test } from "vitest";
 import {
   Check,
@@ -20,6 +20,7 @@ import {
   readSlot,
   recordBlock,
   renewElection,
+  renewQuorum,
   sealMark,
   sealRecord,
   splitterBlock,
@@ -249,6 +250,87 @@ describe("a renewal", () => {
     expect(disk.bytes).toEqual(bytes);
   });
 });
+
+describe("a device that refuses to read records", () => {
+  const next = nextGeneration(REGION);
+  const half = (copy: 0 | 1, index: number): bigint => recordBlock(next, 5n, copy) + BigInt(index);
+  const halves = [0, 1, 2, 3];
+
+  /** Renewed, and in use: a record stands in that half behind the first term; the header says it is to be renewed again. */
+  async function inUse(index: number): Promise<CrashDevice> {
+    const disk = new CrashDevice(await usedUp({ term: 3n, seq: 1n }));
+    const header = disk.bytes.slice(0, 2 * BLOCK_BYTES);
+    await renew(disk);
+    const payload = new Uint8Array([2, 7]);
+    putRecord(
+      disk,
+      { term: 5n + BigInt(index >> 1), seq: BigInt(1 + (index & 1)) },
+      { region: next, payload },
+    );
+    disk.bytes.set(header);
+    return disk;
+  }
+
+  test.each(halves)(
+    "hides from no renewal that its terms are in use: it ends with an error and writes nothing, half %i",
+    async (index) => {
+      const disk = await inUse(index);
+      const device = refusing(disk.open(), [half(0, index), half(1, index)]);
+
+      await expect(renewQuorum(REGION, { device, clock: IMPATIENT_CLOCK })).rejects.toMatchObject({
+        code: "ERR_HOLDFAST_DEVICE_READ",
+        facts: { offsetBytes: blockOffset(half(0, index)) },
+        message: expect.stringContaining("copy the device to a sound one"),
+      });
+
+      expect(disk.written).toEqual([]);
+    },
+  );
+
+  test.each(halves)(
+    "in one copy does not matter where the other says that they are, half %i",
+    async (index) => {
+      for (const copy of [0, 1] as const) {
+        const disk = await inUse(index);
+        const device = refusing(disk.open(), [half(copy, index)]);
+
+        const record = await renewQuorum(REGION, { device, clock: IMPATIENT_CLOCK });
+
+        expect(record.payload).toEqual(new Uint8Array([2, 7]));
+        expect(disk.written).toEqual([]);
+      }
+    },
+  );
+
+  test.each(halves)(
+    "in one copy does not matter where the other says that they are not, half %i",
+    async (index) => {
+      for (const copy of [0, 1] as const) {
+        const disk = new CrashDevice(await usedUp({ term: 3n, seq: 2n }));
+        const device = refusing(disk.open(), [half(copy, index)]);
+
+        const record = await renewQuorum(REGION, { device, clock: IMPATIENT_CLOCK });
+
+        expect(record).toMatchObject({ term: 4n, payload: STATE });
+      }
+    },
+  );
+});
+
+/** A device of which some blocks cannot be read. */
+function refusing(device: BlockDevice, blocks: readonly bigint[]): BlockDevice {
+  return {
+    ...device,
+    read: (offset, into) => {
+      const isHit = blocks.some(
+        (block) => blockOffset(block + 1n) > offset && blockOffset(block) < offset + BigInt(into.length),
+      );
+      if (!isHit) return device.read(offset, into);
+      const facts = { device: device.url, offsetBytes: offset, lengthBytes: into.length };
+      return Promise.reject(new DeviceError("ERR_HOLDFAST_DEVICE_READ", "a bad sector", facts));
+    },
+  };
+}
 
 describe("two generations of one area", () => {
   const next = nextGeneration(REGION);
