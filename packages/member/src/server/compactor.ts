@@ -20,9 +20,10 @@ import {
   planCompaction,
 } from "@holdfast/compaction";
 import { type Cancel, type Clock, type Deferred, type Logger, deferred } from "@holdfast/environment";
-import { CALL_ABORTED, type ServerSessions } from "@holdfast/net-reliable";
+import { CALL_ABORTED, CALL_ANSWER_DROPPED, type ServerSessions } from "@holdfast/net-reliable";
 import { Command, Refusal } from "../protocol.ts";
 import type { Committer } from "./committer.ts";
+import { NotGrantedError } from "./member-records.ts";
 import { RefusedError } from "./refusals.ts";
 import { NoSpaceError, type VolumeTrees } from "./volume-trees.ts";
 
@@ -138,9 +139,9 @@ export class Compactor {
     trees.amend({ manifestVersion: trees.state.manifestVersion + 1n });
   }
 
-  /** The result of a job is committed. */
-  succeeded(id: bigint): void {
-    this.#running.delete(id);
+  /** The result of a member's job is committed. */
+  succeeded(rid: bigint, id: bigint): void {
+    if (this.#running.get(id)?.worker === rid) this.#running.delete(id);
     this.lookForWork();
   }
 
@@ -236,25 +237,41 @@ export class Compactor {
     return true;
   }
 
-  /** A member did not take a job: nothing was or will be written to its blocks. */
+  /** A member did not take a job, or its answer to it is lost. */
   #refused(job: CompactionJob, worker: bigint, refusal: number): void {
-    const { committer, log, onFatal } = this.#options;
+    const { log, onFatal } = this.#options;
     log.warn({ event: "compaction.refused", worker, job: job.id, refusal }, "a member refused a compaction");
     this.#rest(job);
-    committer
-      .mutate(async (trees) => {
+    // Without its answer it may have taken the job, and write; it gives the blocks back itself then.
+    const taking = refusal === CALL_ANSWER_DROPPED ? Promise.resolve() : this.#takeBack(job, worker);
+    taking.then(
+      () => this.lookForWork(),
+      (error: unknown) => {
+        if (this.#failure === undefined) onFatal(error);
+      },
+    );
+  }
+
+  /**
+   * Takes the blocks of a job from a member that did not take it: nothing was or will be written there. Where that cannot
+   * be, they stay the member's, and come back with everything else it holds: it has begun to leave, or has given
+   * them back by itself, or no commit has room for the change.
+   */
+  async #takeBack({ id, outputs }: CompactionJob, worker: bigint): Promise<void> {
+    const { committer, log } = this.#options;
+    try {
+      await committer.mutate(async (trees) => {
         if ((await trees.members.living(worker)) === undefined) return;
-        for (const { extent } of job.outputs) {
+        for (const { extent } of outputs) {
           await trees.members.revoke(worker, extent);
           await trees.free.add(extent);
         }
-      })
-      .then(
-        () => this.lookForWork(),
-        (error: unknown) => {
-          if (this.#failure === undefined) onFatal(error);
-        },
-      );
+      });
+    } catch (error) {
+      if (!(error instanceof NotGrantedError) && !(error instanceof NoSpaceError)) throw error;
+      const facts = { event: "compaction.blocks-left", worker, job: id, err: error };
+      log.warn(facts, "the blocks of a refused compaction stay with its member");
+    }
   }
 
   #rest(job: CompactionJob): void {

@@ -183,7 +183,7 @@ export class Requests {
         await compactor.finish(trees, rid, request.job, request.result);
         return EMPTY_BODY;
       });
-      if (request.result.length > 0) compactor.succeeded(request.job);
+      if (request.result.length > 0) compactor.succeeded(rid, request.job);
       else compactor.failed(rid, request.job);
       return result;
     } catch (error) {
