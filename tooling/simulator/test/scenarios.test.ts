@@ -184,6 +184,14 @@ const SCENARIOS: readonly Scenario[] = [
   },
   {
     title:
+      "Scenario 27: members that stand still for longer than every time-out, one while others follow it, come back as new ones",
+    config: { chaosMs: 36_000 },
+    faults: [fault("pause", 500, 33_000, 1), fault("pause-server", 600, 34_000)],
+    happened: ["paused-past-election", "evicted-refused"],
+    reigns: [2, Infinity],
+  },
+  {
+    title:
       "Scenario 29: revocations cross with requests, are lost with their streams, and meet members that die",
     faults: [
       ...often("reset-streams", [500, 1000, 1500, 2000], 100, 0x100),
