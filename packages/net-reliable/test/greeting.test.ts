@@ -133,6 +133,35 @@ test("N2, N6: a newer connection steals the session from one that still seems al
   expect(server.machine.isConnected(5n)).toBe(true);
 });
 
+test("N6: what the server asks before, while and after a newer connection takes over arrives once, in order, by the newer", () => {
+  const [client, server] = [new Client(5n), new Server(1n)];
+  const older = new Link(client, server).pump();
+  const answers: string[] = [];
+  const call = (body: string): void =>
+    void server.machine.call(5n, 2, bytesOf(body), (error, answer) =>
+      answers.push(`${error} ${text(answer)}`),
+    );
+  older.leave();
+  const newer = new Link(client, server);
+
+  call("given to the older connection");
+  older.collect();
+  newer.feedClient();
+  call("kept while the newer one greets");
+  newer.feedServer();
+  call("given to the newer one");
+  newer.pump();
+
+  const asked = [
+    "given to the older connection",
+    "kept while the newer one greets",
+    "given to the newer one",
+  ];
+  expect(client.asked.map(({ body }) => body)).toEqual(asked);
+  expect(answers).toEqual(asked.map((body) => `0 ${body}`));
+  expect(server.log).toEqual(["up 5", "end replaced"]);
+});
+
 test("N5, N10: a call to a member that is gone is refused, not kept", () => {
   const server = new Server(1n);
   new Link(new Client(5n), server).pump();

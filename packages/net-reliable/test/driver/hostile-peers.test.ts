@@ -2,7 +2,7 @@
  * What both sides count and log of peers that do not keep to the protocol.
  */
 import type { ByteStream, Logger, Transport } from "@holdfast/environment";
-import { decodeFrame, encodeFrame } from "@holdfast/wire-format";
+import { decodeFrame, encodeFrame, xxhash32 } from "@holdfast/wire-format";
 import { expect, test } from "vitest";
 import {
   CHALLENGE_FRAME_BYTES,
@@ -63,6 +63,31 @@ test("a member counts what it cuts off by reason", async () => {
   expect(session.stats().cut).toMatchObject({ garbage: 1, greeting: 1 });
   expect(session.stats().cutMalformedCount).toBe(2);
   session.close();
+});
+
+test("a frame longer than any is cut off at its header and counted, before the greeting and after, on either side", async () => {
+  const world = new World();
+  const server = await world.server(1n);
+  const client = world.client();
+  await world.clock.advance(20);
+  (await dialler(world, server.sessions.address)).write(announcing(0xffff_ffff));
+  await world.clock.advance(20);
+  expect(server.sessions.stats().cut.oversize).toBe(1);
+
+  const [near] = world.network.streams;
+  near?.write(announcing(2 ** 20 + 17));
+  await world.clock.advance(500);
+  expect(server.sessions.stats().cut.oversize).toBe(2);
+  expect(client.session.isConnected).toBe(true);
+
+  const [, far] = world.network.streams;
+  far?.write(announcing(0x8000_0000));
+  await world.clock.advance(500);
+  expect(client.session.stats().cut.oversize).toBe(1);
+  client.ask("a");
+  await world.clock.advance(100);
+  expect(server.asked).toEqual(["5/1 a"]);
+  expect(client.log.at(-1)).toBe("a→a");
 });
 
 test("frames that are sent once more are cut off and counted on either side, and the session lives", async () => {
@@ -179,4 +204,13 @@ function addressed(world: World): Transport & { peer: string } {
       }),
   };
   return transport;
+}
+
+/** The header of a frame of so many bytes, its checksum right. */
+function announcing(bytes: number): Uint8Array {
+  const frame = encodeFrame(welcome, new Uint8Array(0));
+  const view = new DataView(frame.buffer, frame.byteOffset);
+  view.setUint32(4, bytes, true);
+  view.setUint32(0, xxhash32(view, 4, 32), true);
+  return frame;
 }
