@@ -5,7 +5,7 @@
  * deposed meanwhile tells nobody anything. Effects leave in the order they arose; those of one turn of the event loop
  * share a gate. When a gate fails the server is deposed: nothing leaves any more, ever.
  */
-import { type Cancel, invariant, type Logger } from "@holdfast/environment";
+import { type Cancel, type Clock, invariant, type Logger } from "@holdfast/environment";
 import {
   covers,
   Invalidate,
@@ -21,6 +21,7 @@ import { CALL_OVERLOADED } from "@holdfast/net-reliable";
 import { type Claim, LockServer, type LockServerCounts, type LockServerEffect } from "@holdfast/lock-server";
 import { compareBytes, equalBytes, type KeyRange } from "@holdfast/wire-format";
 import { decodeIfValid } from "./decode-if-valid.ts";
+import { FullWindows } from "./full-windows.ts";
 import { type Respond, SESSION_ERRORS_MIN } from "./locking.ts";
 
 /** Most locks in one server's table: about 300 bytes each. */
@@ -48,6 +49,8 @@ export interface LockServerOptions {
   onBadPeer(rid: bigint, reason: string): void;
   /** A member asked for a lock, and gets it only when all awaited members have reported or are gone. */
   onAwaited?(): void;
+  /** Pauses before a member with a full window is asked again. */
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
@@ -90,6 +93,7 @@ class Driver implements LockServerDriver {
   readonly #machine: LockServer;
   readonly #responds: Map<number, Respond> = new Map();
   readonly #effects: LockServerEffect[] = [];
+  readonly #fullWindows: FullWindows;
   #isGateBusy = false;
   #isStopped = false;
   #lastRequest = 0;
@@ -97,6 +101,7 @@ class Driver implements LockServerDriver {
   constructor(options: LockServerOptions) {
     this.#options = options;
     this.#machine = new LockServer({ term: options.term, locksMax: options.locksMax ?? LOCKS_MAX });
+    this.#fullWindows = new FullWindows(options.clock, (invalidations) => this.#post(invalidations));
   }
 
   handleRequest(rid: bigint, body: Uint8Array, respond: Respond): void {
@@ -136,6 +141,7 @@ class Driver implements LockServerDriver {
   }
 
   remove(rid: bigint): void {
+    this.#fullWindows.forget(rid);
     this.#post(this.#machine.handle({ type: "remove", rid }));
   }
 
@@ -145,6 +151,7 @@ class Driver implements LockServerDriver {
 
   stop(): void {
     this.#isStopped = true;
+    this.#fullWindows.close();
     this.#effects.length = 0;
     this.#responds.clear();
   }
@@ -226,8 +233,9 @@ class Driver implements LockServerDriver {
     const { term, commandInvalidate } = this.#options;
     const body = Invalidate.encode({ start: range.start, to, term, writeSeq });
     this.#options.call(rid, commandInvalidate, body, (error, answer) => {
-      // So many are on their way to it that this one had no room: again, as long as this server is one.
-      if (error === CALL_OVERLOADED) return this.#post([effect]);
+      if (this.#isStopped) return;
+      if (error === CALL_OVERLOADED) return this.#fullWindows.add(effect);
+      this.#fullWindows.answered(rid);
       // The session or the member is gone, and its locks go with `remove`; or a later server has it.
       if (error >= SESSION_ERRORS_MIN) return;
       if (error === LOCK_REFUSALS.memberGone || error === LOCK_REFUSALS.staleTerm) return;

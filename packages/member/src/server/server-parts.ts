@@ -171,7 +171,7 @@ export class ServerParts {
   }
 
   #makeLocks(): LockServerDriver {
-    const { leadership, log } = this.#options;
+    const { leadership, clock, log } = this.#options;
     return createLockServer({
       term: leadership.term,
       commandInvalidate: Command.invalidate,
@@ -180,6 +180,7 @@ export class ServerParts {
       manifestVersion: () => this.committer.committed.manifestVersion,
       onBadPeer: (member, reason) => this.attendance.expel(member, reason),
       onAwaited: () => this.attendance.lockIsAwaited(),
+      clock,
       log,
     });
   }

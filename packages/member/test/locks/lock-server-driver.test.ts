@@ -8,6 +8,7 @@ import {
   ReclaimRequest,
   writeSeqOf,
 } from "@holdfast/lock-protocol";
+import { ManualClock } from "@holdfast/memory-ports";
 import { CALL_OVERLOADED } from "@holdfast/net-reliable";
 import { expect, test } from "vitest";
 import { createLockServer, type LockServerDriver } from "../../src/locks/lock-server-driver.ts";
@@ -163,14 +164,14 @@ test("L11: a malformed answer to an invalidation rejects its sender", async () =
 });
 
 test("an invalidation that finds no room in its member's session is sent again, behind a gate", async () => {
-  const { server, granted, answer, badPeers } = bareServer([]);
+  const { server, granted, answer, badPeers, clock } = bareServer([]);
   ask(server, A, "write", granted);
   await quiet();
   ask(server, B, "write", granted);
   await quiet();
 
   answer(CALL_OVERLOADED, new Uint8Array(0));
-  await quiet();
+  await clock.advance(5);
   answer(0, InvalidateDone.encode({ start: range.start, to: "null" }));
   await quiet();
 
@@ -183,7 +184,9 @@ function bareServer(members: readonly bigint[]): {
   granted: bigint[];
   badPeers: bigint[];
   answer: (error: number, body: Uint8Array) => void;
+  clock: ManualClock;
 } {
+  const clock = new ManualClock();
   const badPeers: bigint[] = [];
   const calls: ((error: number, body: Uint8Array) => void)[] = [];
   const server = createLockServer({
@@ -196,10 +199,11 @@ function bareServer(members: readonly bigint[]): {
     gate: () => Promise.resolve(),
     manifestVersion: () => 0n,
     onBadPeer: (rid) => badPeers.push(rid),
+    clock,
     log: SILENT_LOGGER,
   });
   server.beginRecovery(members);
-  return { server, granted: [], badPeers, answer: (error, body) => calls.shift()?.(error, body) };
+  return { server, granted: [], badPeers, answer: (error, body) => calls.shift()?.(error, body), clock };
 }
 
 function ask(server: LockServerDriver, rid: bigint, mode: LockMode, granted: bigint[], start = 1): void {

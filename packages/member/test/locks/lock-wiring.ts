@@ -67,6 +67,7 @@ export class Wiring {
       gate: () => this.gate(),
       manifestVersion: () => this.manifestVersion,
       onBadPeer: (rid, reason) => this.badPeers.push({ rid, reason }),
+      clock: this.clock,
       log: SILENT_LOGGER,
       ...options,
     });
