@@ -25,7 +25,7 @@ import {
   ServerLeaves,
   StatusReply,
   TakeExtentRequest,
-  TuneRequest,
+  TuneOperation,
 } from "./protocol.ts";
 import { OwnerRecord } from "./server/fencing/owner-record.ts";
 import { MemberRecord } from "./server/member-records.ts";
@@ -68,7 +68,7 @@ export const VOLUME_FORMATS: readonly Format[] = [
   CompactedRequest,
   FarewellRequest,
   ServerLeaves,
-  TuneRequest,
+  TuneOperation,
   StatusReply,
 ];
 

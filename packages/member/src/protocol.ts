@@ -158,7 +158,7 @@ export const ServerLeaves: MessageCodec<ServerLeaves> = message("ServerLeaves", 
   isVacant: bool,
 });
 
-/** Changes how the volume is run. */
+/** How the volume is to be run. */
 export interface TuneRequest {
   /** Voters that must agree before one campaigns, 1 … 64. */
   readonly votes: number;
@@ -166,7 +166,7 @@ export interface TuneRequest {
   readonly isForced: boolean;
 }
 
-/** Codec of such a change. */
+/** Codec of that. */
 export const TuneRequest: MessageCodec<TuneRequest> = message("TuneRequest", { votes: uint, isForced: bool });
 
 /** Names an operation of a member. */
@@ -176,6 +176,17 @@ export interface Operation {
   /** Results of operations up to this one have arrived. */
   readonly seen: bigint;
 }
+
+/** Changes how the volume is run. */
+export interface TuneOperation extends Operation, TuneRequest {}
+
+/** Codec of such a change. */
+export const TuneOperation: MessageCodec<TuneOperation> = message("TuneOperation", {
+  operation: uint64,
+  seen: uint64,
+  votes: uint,
+  isForced: bool,
+});
 
 /** Asks for blocks. */
 export interface TakeExtentRequest extends Operation {
@@ -319,6 +330,8 @@ export interface MemberStatus {
   readonly number: number;
   readonly isVoter: boolean;
   readonly isConnected: boolean;
+  /** True: it was evicted, and its locks wait until what it left behind is replayed. */
+  readonly isEvicted: boolean;
   readonly address: string;
   readonly name: string;
 }
@@ -329,6 +342,7 @@ export const MemberStatus: MessageCodec<MemberStatus> = message("MemberStatus", 
   number: uint,
   isVoter: bool,
   isConnected: bool,
+  isEvicted: bool,
   address: string(255),
   name: string(NAME_BYTES_MAX),
 });

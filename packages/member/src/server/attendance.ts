@@ -152,11 +152,12 @@ export class Attendance {
   }
 
   /** Changes how the volume is run. */
-  async tune(body: Uint8Array): Promise<Uint8Array> {
+  async tune(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
     const { committer, requests } = this.#options;
+    const request = body.slice();
     const members = await committer.read((trees) => trees.members.list());
-    const voters = [...members].filter(([rid, { isVoter }]) => isVoter && this.roster.isConnected(rid));
-    const reply = await requests.tune(body, voters.length);
+    const voters = [...members].filter(([other, { isVoter }]) => isVoter && this.roster.isConnected(other));
+    const reply = await requests.tune(rid, request, voters.length);
     this.#farewells.review();
     return reply;
   }

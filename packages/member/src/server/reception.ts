@@ -81,7 +81,7 @@ export class Reception {
         return this.#answer(respond, status());
       default:
         if (!attendance.roster.isPresent(rid)) return respond(Refusal.evicted, EMPTY_BODY);
-        if (command === Command.tune) return this.#answer(respond, attendance.tune(body));
+        if (command === Command.tune) return this.#answer(respond, attendance.tune(rid, body));
         if (command === Command.fence) return this.#answer(respond, this.#options.fence(body.slice()));
         if (command === Command.lock) return locks.handleRequest(rid, body, respond);
         return this.#answer(respond, requests.handle(rid, command, body));

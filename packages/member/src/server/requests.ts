@@ -26,7 +26,7 @@ import {
   RecordSegmentsRequest,
   Refusal,
   TakeExtentRequest,
-  TuneRequest,
+  TuneOperation,
 } from "../protocol.ts";
 import { checkVotes } from "../volume/format-volume.ts";
 import type { StoredExtent } from "../volume/volume-state.ts";
@@ -212,18 +212,25 @@ export class Requests {
    *
    * @param voters - Voters that are members and connected.
    */
-  async tune(body: Uint8Array, voters: number): Promise<Uint8Array> {
-    const { votes, isForced } = TuneRequest.decode(body);
+  async tune(rid: bigint, body: Uint8Array, voters: number): Promise<Uint8Array> {
+    const request = TuneOperation.decode(body);
+    const { votes, isForced } = request;
     checkVotes(votes);
-    if (votes > voters && !isForced)
-      throw new RefusedError(
-        Refusal.tooFewVoters,
-        `${votes} votes are asked for, and ${voters} voters are here`,
-      );
-    const { committer, log, leadership } = this.#options;
-    await committer.mutate((trees) => Promise.resolve(trees.amend({ votes })));
-    log.info({ event: "votes.changed", term: leadership.term, votes }, "another number of votes is needed");
-    return EMPTY_BODY;
+    const { log, leadership } = this.#options;
+    let isChanged = false;
+    const result = await this.#once(rid, request, (trees) => {
+      if (votes > voters && !isForced)
+        throw new RefusedError(
+          Refusal.tooFewVoters,
+          `${votes} votes are asked for, and ${voters} voters are here`,
+        );
+      trees.amend({ votes });
+      isChanged = true;
+      return Promise.resolve(EMPTY_BODY);
+    });
+    if (isChanged)
+      log.info({ event: "votes.changed", term: leadership.term, votes }, "another number of votes is needed");
+    return result;
   }
 
   async #admit(trees: VolumeTrees, rid: bigint, request: JoinRequest): Promise<MemberRecord> {

@@ -45,11 +45,12 @@ export async function statusOf(sources: StatusSources): Promise<StatusReply> {
     votes,
     levels,
     commits: committer.commits,
-    members: [...members].map(([rid, { number, isVoter, address, name }]) => ({
+    members: [...members].map(([rid, { number, isVoter, isEvicted, address, name }]) => ({
       rid,
       number,
       isVoter,
       isConnected: roster.isConnected(rid),
+      isEvicted,
       address,
       name,
     })),

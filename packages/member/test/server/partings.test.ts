@@ -9,7 +9,7 @@ import {
   FarewellRequest,
   JoinRequest,
   Refusal,
-  TuneRequest,
+  TuneOperation,
 } from "../../src/protocol.ts";
 import { rangeOf } from "../locks/lock-wiring.ts";
 import { ServerRig } from "../world/server-rig.ts";
@@ -101,7 +101,7 @@ test("a voter that is held is no offender because its answer to an invalidation 
   const [leaver, other] = [await stage.peer(11n, handle), await stage.peer(12n)];
   const voter = JoinRequest.encode({ ...JoinRequest.decode(JOIN), isVoter: true });
   for (const peer of [leaver, other]) await peer.ask(Command.join, voter);
-  await other.ask(Command.tune, TuneRequest.encode({ votes: 2, isForced: true }));
+  await other.ask(Command.tune, TuneOperation.encode({ operation: 1n, seen: 0n, votes: 2, isForced: true }));
   await leaver.ask(Command.lock, lock);
 
   const asked = other.ask(Command.lock, lock);
