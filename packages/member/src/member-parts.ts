@@ -280,7 +280,8 @@ export class MemberParts {
       .catch((cause: unknown) =>
         log.error({ event: "server.stop-failed", rid: this.rid, err: cause }, "the server did not stop"),
       );
-    if (!(error instanceof ClosedError)) onLost?.(error);
+    // Who opens is told by that.
+    if (this.link.hasJoined && !(error instanceof ClosedError)) onLost?.(error);
   }
 
   #makeLocks(): LockClientDriver {

@@ -12,7 +12,7 @@ import type { ItemStore, ItemStoreOptions } from "@holdfast/item-store";
 import type { SessionPorts } from "@holdfast/net-reliable";
 import { Catalog } from "./catalog.ts";
 import type { Dataset } from "./dataset.ts";
-import { fenceRefused, OperationRefusedError, TooFewVotersError } from "./errors.ts";
+import { EvictedError, fenceRefused, OperationRefusedError, TooFewVotersError } from "./errors.ts";
 import { leaveInOrder, type LeavingStep } from "./leaving.ts";
 import { type MemberParts, openParts } from "./member-parts.ts";
 import {
@@ -22,11 +22,18 @@ import {
   FenceRequest,
   Refusal,
   StatusReply,
-  TuneRequest,
+  TuneOperation,
+  type TuneRequest,
 } from "./protocol.ts";
 import type { CompactorLimits } from "./server/compactor.ts";
 import { checkVotes } from "./volume/format-volume.ts";
 import { checkTiming, DEFAULT_MEMBER_TIMING, type MemberTiming } from "./timing.ts";
+
+/**
+ * An opening that was cut off for so long that the server forgot it, or evicted it, begins again, so often in all: each time may leave
+ * a journal in quarantine, and one that is cut off each time is cut off for another reason.
+ */
+export const OPENINGS_MAX = 4;
 
 /** What a member needs, and how it is to behave. */
 export interface OpenMemberOptions extends Required<SessionPorts> {
@@ -100,8 +107,10 @@ export class Member {
   }
 
   /**
-   * Opens a volume and resolves once this process is a member of it; waits for a server as long as it takes.
+   * Opens a volume and resolves once this process is a member of it; waits for a server as long as it takes. Where it was cut off
+   * in the middle for longer than a server waits, it begins again under another rid: it has done nothing yet.
    *
+   * @throws {@link EvictedError} when that happened {@link OPENINGS_MAX} times.
    * @throws {@link VolumeError} when the device is not the volume that was meant; {@link TransportError} when this process
    * cannot listen; {@link NoSpaceError} when there is no room for its journal; {@link CancelledError} when `signal` aborts.
    * @throws RangeError when times do not fit each other, or a name or an address is too long.
@@ -109,13 +118,17 @@ export class Member {
   static async open(options: OpenMemberOptions): Promise<Member> {
     const timing = options.timing ?? DEFAULT_MEMBER_TIMING;
     checkTiming(timing);
-    const parts = await openParts(options, timing);
-    try {
-      const reply = await withSignal(parts.link.joined, options.signal);
-      return new Member(parts, parts.makeStore(reply));
-    } catch (error) {
-      await parts.abandon();
-      throw error;
+    for (let opening = 1; ; opening += 1) {
+      const parts = await openParts(options, timing);
+      try {
+        const reply = await withSignal(parts.link.joined, options.signal);
+        return new Member(parts, parts.makeStore(reply));
+      } catch (error) {
+        await parts.abandon();
+        if (!(error instanceof EvictedError) || opening === OPENINGS_MAX) throw error;
+        const facts = { event: "member.opens-again", rid: parts.rid, opening, err: error };
+        options.log.warn(facts, "the server has given up this process before it was a member");
+      }
     }
   }
 
@@ -163,7 +176,12 @@ export class Member {
   async tune(change: TuneRequest, signal?: AbortSignal): Promise<void> {
     checkVotes(change.votes);
     try {
-      await this.#parts.link.request(Command.tune, TuneRequest.encode(change), signal);
+      const { votes, isForced } = change;
+      await this.#parts.link.operation(
+        Command.tune,
+        (operation) => TuneOperation.encode({ ...operation, votes, isForced }),
+        signal,
+      );
     } catch (error) {
       const isRefused =
         error instanceof OperationRefusedError && error.facts.refusal === Refusal.tooFewVoters;

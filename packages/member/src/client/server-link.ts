@@ -121,6 +121,11 @@ export class ServerLink {
     return this.#joined.promise;
   }
 
+  /** True once this process has been a member. */
+  get hasJoined(): boolean {
+    return this.#hasJoined;
+  }
+
   /** The newest term in which a server counted this member in; 0 before the first. */
   get term(): bigint {
     return this.#term;
@@ -159,12 +164,16 @@ export class ServerLink {
   }
 
   /** Has the server do something exactly once, across any number of servers. */
-  async operation(command: number, encode: (operation: Operation) => Uint8Array): Promise<Uint8Array> {
+  async operation(
+    command: number,
+    encode: (operation: Operation) => Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array> {
     this.#lastOperation += 1n;
     const operation = this.#lastOperation;
     this.#unseen.add(operation);
     try {
-      return await this.request(command, encode({ operation, seen: this.#seen(operation) }));
+      return await this.request(command, encode({ operation, seen: this.#seen(operation) }), signal);
     } finally {
       this.#unseen.delete(operation);
     }
