@@ -51,6 +51,9 @@ export interface EvictionsOptions {
 /** An eviction that lacked space is tried again after so long. */
 const RETRY_MS = 1000;
 
+/** Members that one line of the log names. */
+const WAITING_TOLD_MAX = 64;
+
 /** First segment number, below a member's own prefix, that replay gives: above all the member gave itself. */
 const REPLAY_SEGMENTS_FROM = 1n << 39n;
 
@@ -67,7 +70,8 @@ export class Evictions {
   readonly #options: EvictionsOptions;
   readonly #brokenRules: BrokenRules;
   readonly #running: Map<bigint, Promise<void>> = new Map();
-  /** Evictions that wait for space. */
+  /** Evictions that wait for space, those that wait longest first. */
+  readonly #waiting: Set<bigint> = new Set();
   readonly #retries: Deadlines;
   #isClosing = false;
 
@@ -117,6 +121,7 @@ export class Evictions {
     if (record !== undefined) {
       const replayed = await this.#replay(rid, record);
       if (replayed === undefined) return this.#retries.arm(rid, RETRY_MS);
+      this.#waiting.delete(rid);
       await this.#quarantineGrants(rid);
       await this.#remove(rid, record, replayed);
       const { itemCount, segments } = replayed;
@@ -130,7 +135,7 @@ export class Evictions {
 
   /** Step 2. Undefined when there is no space; nothing is left of the attempt then. */
   async #replay(rid: bigint, record: MemberRecord): Promise<Replayed | undefined> {
-    const { device, fsid, rid: server, term, clock, log } = this.#options;
+    const { device, fsid, rid: server, term, clock } = this.#options;
     const { table } = await replayJournal({
       device,
       fsid,
@@ -161,9 +166,30 @@ export class Evictions {
       if (!(error instanceof NoSpaceError) && !(error instanceof SpaceFragmentedError)) throw error;
       // Every write so far is done, so these blocks are quiet.
       await this.#giveBack(taken);
-      log.error({ event: "member.eviction-waits", rid, err: error }, "no space for what a dead member left");
+      this.#tellOfWait(rid, error);
       return undefined;
     }
+  }
+
+  /** One line names all who wait, and what an operator can do: not each of a hundred dead members once a second. */
+  #tellOfWait(rid: bigint, error: NoSpaceError | SpaceFragmentedError): void {
+    const { committer, log } = this.#options;
+    this.#waiting.add(rid);
+    const [longest] = this.#waiting;
+    if (longest !== rid) return;
+    const { blocks: quarantinedBlocks } = committer.committed.quarantine;
+    log.error(
+      {
+        event: "member.eviction-waits",
+        rid,
+        waitingCount: this.#waiting.size,
+        waiting: [...this.#waiting].slice(0, WAITING_TOLD_MAX),
+        quarantinedBlocks,
+        remedy: quarantinedBlocks > 0 ? "holdfast fence" : "delete items",
+        err: error,
+      },
+      "no space for what dead members left: their locks wait, and after a change of the server all new ones",
+    );
   }
 
   /** Blocks that a committed record grants to this server's member. */

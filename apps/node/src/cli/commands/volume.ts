@@ -1,7 +1,7 @@
 /*
  * Commands on the volume as a whole: mkfs, status, datasets.
  */
-import type { StatusReply } from "@holdfast/member";
+import type { MemberStatus, StatusReply } from "@holdfast/member";
 import { makeVolume } from "../../make-volume.ts";
 import { hex, print } from "../output.ts";
 import { startProgress } from "../progress.ts";
@@ -66,8 +66,8 @@ export async function runStatus(url: string, isJson: boolean, reach: ReachOption
       `segments  ${status.levels.map((count, level) => `level ${level}: ${count}`).join(", ") || "none"}`,
       `members   ${status.members.length}`,
       ...status.members.map(
-        ({ rid, name, isVoter, isConnected }) =>
-          `  ${hex(rid)}  ${name}${isVoter ? "" : ", no voter"}${isConnected ? "" : ", not connected"}`,
+        (member) =>
+          `  ${hex(member.rid)}  ${member.name}${member.isVoter ? "" : ", no voter"}${stateOf(member)}`,
       ),
     ]);
   });
@@ -104,6 +104,11 @@ function termsText({
 }): string {
   const advice = 2 * termsUsed < termsMax ? "" : '; plan a pause for "holdfast renew"';
   return `${termsUsed} of ${termsMax} used (${Math.floor((100 * termsUsed) / termsMax)} %)${advice}`;
+}
+
+function stateOf({ isEvicted, isConnected }: MemberStatus): string {
+  if (isEvicted) return ", evicted: its locks wait until its journal is replayed";
+  return isConnected ? "" : ", not connected";
 }
 
 function sizeOf(blocks: bigint): string {
