@@ -1,7 +1,8 @@
 /*
  * `npm run kills`: kills the server of three member processes under load, again and again, and counts what was lost.
  * With `--any` it kills any of them at any moment, sooner than anybody recovers, for `--minutes`; and each judgement asks whether
- * some order of all reads and writes explains what the members were told.
+ * some order of all reads and writes explains what the members were told. With `--stall-seconds` the server also stands still for so
+ * long, in every eighth judgement.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -29,6 +30,9 @@ const VOLUME_BYTES = 1024n * 1024n * 1024n;
 /** A day. */
 const MINUTES_MAX = 1440;
 
+/** Ten minutes. */
+const STALL_SECONDS_MAX = 600;
+
 /** Kills of any member before each judgement. */
 const KILLS_PER_ROUND = 5;
 
@@ -43,6 +47,7 @@ const { values } = parseArgs({
     any: { type: "boolean", default: false },
     minutes: { type: "string", default: "60" },
     seed: { type: "string", default: "1" },
+    "stall-seconds": { type: "string", default: "0" },
   },
 });
 const runs = Number(values.runs);
@@ -52,6 +57,11 @@ if (!(minutes > 0 && minutes <= MINUTES_MAX))
   throw new RangeError(`--minutes must be more than 0, at most ${MINUTES_MAX}`);
 const seed = Number(values.seed);
 if (!Number.isInteger(seed)) throw new RangeError("--seed must be a whole number");
+
+const stallSeconds = Number(values["stall-seconds"]);
+if (!(stallSeconds >= 0 && stallSeconds <= STALL_SECONDS_MAX))
+  throw new RangeError(`--stall-seconds must be 0 to ${STALL_SECONDS_MAX}`);
+if (stallSeconds > 0 && !values.any) throw new RangeError("--stall-seconds needs --any");
 
 const directory = await mkdtemp(join(tmpdir(), "holdfast-kills-"));
 try {
@@ -75,6 +85,7 @@ async function killAny(url: string): Promise<boolean> {
     rounds: Number.POSITIVE_INFINITY,
     killsPerRound: KILLS_PER_ROUND,
     seed,
+    stallMs: stallSeconds * 1000,
     signal: AbortSignal.timeout(minutes * 60_000),
     onRound: sayRound,
   });
@@ -82,8 +93,12 @@ async function killAny(url: string): Promise<boolean> {
 }
 
 function sayRound(result: KillLoopResult): void {
-  const { kills, serverKills, acknowledged, contradictions } = result;
-  const text = `${kills} kills, ${serverKills} of them of the server; ${acknowledged} acknowledged writes, ${contradictions.length} contradictions`;
+  const { kills, serverKills, stalls, slowestResumptionMs, acknowledged, contradictions } = result;
+  const stalled =
+    stalls === 0
+      ? ""
+      : `, ${stalls} stalls of the server (the others wrote again within ${slowestResumptionMs} ms)`;
+  const text = `${kills} kills, ${serverKills} of them of the server${stalled}; ${acknowledged} acknowledged writes, ${contradictions.length} contradictions`;
   process.stdout.write(`${values.json ? JSON.stringify(result) : text}\n`);
   for (const contradiction of contradictions) process.stderr.write(`wrong: ${contradiction}\n`);
 }

@@ -247,14 +247,18 @@ export class Crew {
   /**
    * Lets members rest, reads everything through one of them, and judges.
    *
+   * @param olderKeys - Keys that nobody has written since {@link forget} to be read besides, in turn; all by default.
    * @returns Sentences about what is wrong: what was lost, is stale, or nobody foresaw. Empty if all is well.
    */
-  async verdict(reader?: CrewMember): Promise<readonly string[]> {
+  async verdict(
+    reader?: CrewMember,
+    olderKeys: number = Number.POSITIVE_INFINITY,
+  ): Promise<readonly string[]> {
     const healthy = this.members.filter(({ lostCode, isJoined }) => lostCode === undefined && isJoined);
     await Promise.all(healthy.map((member) => member.ask({ kind: "rest" })));
     const through = reader ?? healthy.at(-1);
     if (through === undefined) throw new Error("nobody is left to read");
-    for (const key of this.ledger.keys) await through.ask({ kind: "read", key });
+    for (const key of this.ledger.keysToRead(olderKeys)) await through.ask({ kind: "read", key });
     const surprises = this.#everybody.flatMap((member) => member.surprises);
     return [...this.ledger.contradictions(), ...surprises, ...this.#surprises];
   }

@@ -36,10 +36,19 @@ export class Ledger {
     return this.#acknowledgedCount;
   }
 
-  /** All keys that anybody began to write. */
-  get keys(): readonly string[] {
-    const written = [...this.#operations.values()].filter(({ kind }) => kind === "write");
-    return [...new Set([...this.#floors.keys(), ...written.map(({ key }) => key)])];
+  /**
+   * Keys that anybody began to write: all that were written since the last {@link forget}, and up to `mostOlder` others, those that
+   * were read the longest ago.
+   */
+  keysToRead(mostOlder: number): readonly string[] {
+    const written = new Set<string>();
+    for (const { kind, key } of this.#operations.values()) if (kind === "write") written.add(key);
+    const older: string[] = [];
+    for (const key of this.#floors.keys()) {
+      if (older.length >= mostOlder) break;
+      if (!written.has(key)) older.push(key);
+    }
+    return [...written, ...older];
   }
 
   /** An operation is about to begin. */
@@ -76,6 +85,8 @@ export class Ledger {
   forget(): void {
     for (const [key, operations] of this.#byKey()) {
       const { value = 0, writesBegun = 0 } = this.#floors.get(key) ?? {};
+      // To the end: whose turn to be read comes last.
+      this.#floors.delete(key);
       this.#floors.set(key, {
         value: operations.reduce((most, operation) => Math.max(most, operation.value ?? 0), value),
         writesBegun: writesBegun + operations.filter(({ kind }) => kind === "write").length,

@@ -46,5 +46,19 @@ test("what was judged and forgotten still counts", () => {
   ledger.ended("late", 0, 12);
 
   expect(ledger.contradictions()).toEqual(["key: a read of 0 began when 1 was known"]);
-  expect(ledger.keys).toEqual(["key"]);
+  expect(ledger.keysToRead(1)).toEqual(["key"]);
+});
+
+test("in a run without end keys of former rounds are read in turn", () => {
+  const ledger = new Ledger();
+  for (const key of ["a", "b", "c"]) ledger.began(key, "write", key, 0);
+  ledger.forget();
+  ledger.began("d", "write", "d", 1);
+
+  const first = ledger.keysToRead(2);
+  for (const key of first) ledger.began(`read ${key}`, "read", key, 2);
+  ledger.forget();
+
+  expect(first).toEqual(["d", "a", "b"]);
+  expect(ledger.keysToRead(2)).toEqual(["c", "d"]);
 });
