@@ -36,22 +36,6 @@ describeWith(["nbdkit"], "nbdkit", () => {
 
   blockDeviceSuite("an export of nbdkit", () => fixture(unixUrl("nbdkit")));
   blockDeviceSuite("an export over four connections", () => fixture(unixUrl("nbdkit", "&connections=4")));
-
-  test("zeroing makes a range read as zeros, trimming keeps what is beside it", async () => {
-    await place.clear();
-    const device = await openNbdDevice(unixUrl("nbdkit"));
-    await device.write(0n, pattern(16_384, 1), { isDurable: true });
-
-    await device.writeZeroes(4096n, 4096);
-    await device.trim(8192n, 4096);
-
-    const read = new Uint8Array(16_384);
-    await device.read(0n, read);
-    expect(sameBytes(read.subarray(0, 4096), pattern(16_384, 1).subarray(0, 4096))).toBe(true);
-    expect(read.subarray(4096, 8192).every((byte) => byte === 0)).toBe(true);
-    expect(sameBytes(read.subarray(12_288), pattern(16_384, 1).subarray(12_288))).toBe(true);
-    await device.close();
-  });
 });
 
 describeWith(["nbdkit"], "a server without FUA", () => {

@@ -88,10 +88,17 @@ export class NbdWorkplace {
     return this.#start("qemu-nbd", all, { path: socket });
   }
 
-  /** Starts nbd-server on a port, with lines for the section of the export `disk`. It makes itself a daemon. */
-  async nbdServer(port: number, lines: readonly string[]): Promise<RunningServer> {
+  /**
+   * Starts nbd-server on a port, with lines for the section of the export `disk`, and for all of it. It makes itself a daemon,
+   * and a process of each connection.
+   */
+  async nbdServer(
+    port: number,
+    lines: readonly string[],
+    common: readonly string[] = [],
+  ): Promise<RunningServer> {
     const [config, pidFile] = [this.path(`nbd-server.${port}.conf`), this.path(`nbd-server.${port}.pid`)];
-    const generic = ["[generic]", "listenaddr = 127.0.0.1", `port = ${port}`, "allowlist = true"];
+    const generic = ["[generic]", "listenaddr = 127.0.0.1", `port = ${port}`, "allowlist = true", ...common];
     await writeFile(config, [...generic, "[disk]", `exportname = ${this.image}`, ...lines, ""].join("\n"));
     execFileSync("nbd-server", ["-C", config, "-p", pidFile], { stdio: "ignore" });
     await listening({ port });
@@ -101,7 +108,7 @@ export class NbdWorkplace {
       return number;
     });
     let isEnded = false;
-    const signal = (name: NodeJS.Signals): void => void process.kill(pid, name);
+    const signal = (name: NodeJS.Signals): void => void process.kill(-pid, name);
     const end = async (name: NodeJS.Signals = "SIGTERM"): Promise<void> => {
       if (isEnded) return;
       isEnded = true;

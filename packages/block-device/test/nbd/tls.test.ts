@@ -1,7 +1,6 @@
 /*
  * Encrypted connections to real servers: certificates and pre-shared keys.
  */
-import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
@@ -12,7 +11,8 @@ import { DeviceError } from "@holdfast/environment";
 import { openBlockDevice, type OpenedBlockDevice } from "../../src/index.ts";
 import { parseNbdUrl } from "../../src/nbd/nbd-url.ts";
 import { tlsOptions } from "../../src/nbd/tls-options.ts";
-import { describeWith, NbdWorkplace } from "./servers.ts";
+import { makeCertificates } from "./certificates.ts";
+import { describeWith, freePort, NbdWorkplace } from "./servers.ts";
 
 const place = new NbdWorkplace();
 afterAll(() => place.close());
@@ -39,33 +39,11 @@ async function outcomeOf(url: string): Promise<string> {
   return sameBytes(read, pattern(1 << 20, 1)) ? "usable" : "other bytes";
 }
 
-/** An authority, and a certificate of each side for the name `disks`. */
-function makeCertificates(): void {
-  const run = (...args: readonly string[]): void => void execFileSync("certtool", args, { stdio: "ignore" });
-  const template = (name: string, lines: readonly string[]): string => {
-    const path = place.path(`${name}.template`);
-    writeFileSync(path, `${lines.join("\n")}\n`);
-    return path;
-  };
-  const key = (name: string): string => place.path(`${name}-key.pem`);
-  const cert = (name: string): string => place.path(`${name}-cert.pem`);
-  const authority = ["--load-ca-certificate", cert("ca"), "--load-ca-privkey", key("ca")];
-  run("--generate-privkey", "--key-type", "ecdsa", "--outfile", key("ca"));
-  const own = template("ca", ["cn = test authority", "ca", "cert_signing_key"]);
-  run("--generate-self-signed", "--load-privkey", key("ca"), "--template", own, "--outfile", cert("ca"));
-  for (const side of ["server", "client"]) {
-    const lines = ["cn = disks", "dns_name = disks", `tls_www_${side}`, "signing_key", "encryption_key"];
-    run("--generate-privkey", "--key-type", "ecdsa", "--outfile", key(side));
-    const request = ["--load-privkey", key(side), "--template", template(side, lines)];
-    run("--generate-certificate", ...authority, ...request, "--outfile", cert(side));
-  }
-}
-
 describeWith(["nbdkit", "certtool"], "certificates", () => {
   const both = `tls-certificates=${pki}&tls-hostname=disks`;
   beforeAll(async () => {
     await place.clear();
-    makeCertificates();
+    makeCertificates(place);
     const args = ["--tls=require", `--tls-certificates=${pki}`, "--tls-verify-peer"];
     await place.nbdkit("x509", [...args, "file", place.image]);
     await place.nbdkit("plain", ["file", place.image]);
@@ -121,7 +99,7 @@ describeWith(["nbdkit", "certtool"], "certificates", () => {
 describeWith(["qemu-nbd", "certtool"], "certificates of qemu-nbd", () => {
   beforeAll(async () => {
     await place.clear();
-    makeCertificates();
+    makeCertificates(place);
     const credentials = `tls-creds-x509,id=t,endpoint=server,dir=${pki},verify-peer=yes`;
     await place.qemu("qemu-tls", ["--export-name", "disk", "--object", credentials, "--tls-creds", "t"]);
   }, 30_000);
@@ -130,6 +108,47 @@ describeWith(["qemu-nbd", "certtool"], "certificates of qemu-nbd", () => {
     expect(await outcomeOf(urlOf("qemu-tls", `tls-certificates=${pki}&tls-hostname=disks`, "disk"))).toBe(
       "usable",
     );
+  });
+});
+
+describeWith(["nbd-server", "certtool"], "certificates of nbd-server", () => {
+  let port = 0;
+  beforeAll(async () => {
+    await place.clear();
+    makeCertificates(place);
+    port = await freePort();
+    const files = { keyfile: "server-key", certfile: "server-cert", cacertfile: "ca-cert" };
+    const lines = Object.entries(files).map(([name, file]) => `${name} = ${place.path(`${file}.pem`)}`);
+    await place.nbdServer(port, ["flush = true", "fua = true"], [...lines, "force_tls = true"]);
+  }, 30_000);
+
+  test("of both sides are shown and verified, over TCP", async () => {
+    const query = `tls-certificates=${pki}&tls-hostname=disks`;
+
+    expect(await outcomeOf(`nbds://127.0.0.1:${port}/disk?${query}`)).toBe("usable");
+  });
+
+  test("are asked for of a URL without TLS", async () => {
+    expect(await outcomeOf(`nbd://127.0.0.1:${port}/disk`)).toContain("it wants TLS: use nbds");
+  });
+});
+
+describeWith(["qemu-nbd"], "a pre-shared key of qemu-nbd", () => {
+  beforeAll(async () => {
+    await place.clear();
+    writeFileSync(place.path("keys.psk"), `alice:${"0a".repeat(32)}\n`);
+    writeFileSync(place.path("wrong"), `alice:${"0b".repeat(32)}\n`);
+    const credentials = `tls-creds-psk,id=t,endpoint=server,dir=${pki}`;
+    await place.qemu("qemu-psk", ["--export-name", "disk", "--object", credentials, "--tls-creds", "t"]);
+  });
+
+  test("is proven by both sides, and another one is refused", async () => {
+    const outcomes = ["keys.psk", "wrong"].map((name) =>
+      outcomeOf(urlOf("qemu-psk", `tls-psk-file=${place.path(name)}`, "disk")),
+    );
+
+    expect(await outcomes[0]).toBe("usable");
+    expect(await outcomes[1]).toContain("failed");
   });
 });
 
