@@ -347,8 +347,12 @@ export class ServerLink {
     this.lease.end(error);
     this.#joined.reject(error);
     for (const { done } of this.#waiters.splice(0)) done.reject(error);
-    this.#session.close();
-    this.#options.onLost(error);
+    // Who waits for a lock is told why before the session, which knows only that it is closed, ends those requests.
+    try {
+      this.#options.onLost(error);
+    } finally {
+      this.#session.close();
+    }
   }
 
   /** Every operation up to the one this gives has its result here. */

@@ -157,9 +157,11 @@ test("a member that was cut off for too long is evicted, told so once, and its c
   world.network.cut();
   await world.until(() => server.host.events.includes("member.evicted"));
   const late = data.put("k", "2").catch((error: unknown) => error);
+  const waiting = data.put("not cached", "2").catch((error: unknown) => error);
   isCut = false;
 
   expect(await world.finish(late)).toBeInstanceOf(EvictedError);
+  expect(await world.finish(waiting)).toBeInstanceOf(EvictedError);
   expect(lonely.losses).toHaveLength(1);
   expect(lonely.losses[0]).toBeInstanceOf(EvictedError);
   await expect(data.get("k")).rejects.toBeInstanceOf(EvictedError);
