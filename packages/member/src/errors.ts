@@ -62,7 +62,7 @@ export class OwnAddressError extends HoldfastError<
     super(
       "ERR_HOLDFAST_OWN_ADDRESS",
       "io",
-      `the server of term ${term} makes room for another one: for ${waitedMs} ms its own process did not reach it at ${address}; see that this host can dial that address, or listen at another one, then open the volume again`,
+      `the server of term ${term} makes room for another one: for ${waitedMs} ms its own process did not reach it at ${address}; see that this host can dial that address, it serves again then; or open the volume again and listen at another one`,
       { term, address },
     );
   }

@@ -3,7 +3,8 @@
  *
  * A reign that ended because a record could not be written is the last one of this process: its device path is not to be
  * trusted with another. One that ended because the device did not answer is not: while that lasts no election of this
- * voter comes to an end either, and when it is over the voter is as good as any.
+ * voter comes to an end either, and when it is over the voter is as good as any. One that ended because this process does not
+ * reach itself rests, and votes again when it does (own-address.ts).
  */
 import {
   DeposedError,
@@ -13,6 +14,8 @@ import {
   type Voter,
   startVoter,
 } from "@holdfast/quorum";
+import { OwnAddressError } from "./errors.ts";
+import { OwnAddressRest } from "./own-address.ts";
 import { ServerRole, type ServerRoleOptions } from "./server/server-role.ts";
 import { withinTime } from "./within-time.ts";
 
@@ -24,14 +27,15 @@ export interface ReignOptions {
   readonly votes: () => number;
   /** A term is won, and nothing of it is recorded yet. */
   readonly onWon: (term: bigint) => void;
-  /** This process takes part in no election any more. */
+  /** This process takes part in no election any more, or not for a while. */
   readonly onHalted: (error: unknown) => void;
 }
 
 /** Runs a voter and the servers it becomes. */
 export class Reign {
   readonly #options: ReignOptions;
-  readonly #voter: Voter;
+  readonly #rest: OwnAddressRest;
+  #voter: Voter;
   #role: ServerRole | undefined;
   #starting: Promise<void> = Promise.resolve();
   #isStopping = false;
@@ -40,27 +44,14 @@ export class Reign {
 
   private constructor(options: ReignOptions) {
     this.#options = options;
-    const { server, region, votes, onHalted } = options;
-    const { device, clock, random, log, rid, listenAddress, timing, brokenRules } = server;
-    this.#voter = startVoter(
-      {
-        region,
-        rid,
-        address: () => listenAddress,
-        votes,
-        timing: timing.quorum,
-        brokenRules,
-        onElected: (leadership) => {
-          options.onWon(leadership.term);
-          this.#starting = this.#serve(leadership);
-        },
-        onError: (error) => {
-          log.error({ event: "election.failed", err: error }, "an election failed");
-          onHalted(error);
-        },
-      },
-      { device, clock, random, log },
-    );
+    const { clock, transport, listenAddress, timing } = options.server;
+    this.#voter = this.#vote();
+    this.#rest = new OwnAddressRest({
+      clock,
+      dial: (signal) => transport.dial(listenAddress, signal),
+      dialMs: timing.session.greetingTimeoutMs,
+      onReached: () => this.#voteAgain(),
+    });
   }
 
   /** Starts to vote. */
@@ -121,6 +112,36 @@ export class Reign {
     if (this.#role !== undefined) await this.#end(this.#role);
   }
 
+  #vote(): Voter {
+    const { server, region, votes, onWon, onHalted } = this.#options;
+    const { device, clock, random, log, rid, listenAddress, timing, brokenRules } = server;
+    return startVoter(
+      {
+        region,
+        rid,
+        address: () => listenAddress,
+        votes,
+        timing: timing.quorum,
+        brokenRules,
+        onElected: (leadership) => {
+          onWon(leadership.term);
+          this.#starting = this.#serve(leadership);
+        },
+        onError: (error) => {
+          log.error({ event: "election.failed", err: error }, "an election failed");
+          onHalted(error);
+        },
+      },
+      { device, clock, random, log },
+    );
+  }
+
+  #voteAgain(): void {
+    const { log, rid, listenAddress } = this.#options.server;
+    log.info({ event: "voter.resumed", rid, address: listenAddress }, "this process reaches itself again");
+    this.#voter = this.#vote();
+  }
+
   async #end(role: ServerRole): Promise<void> {
     await role.stop();
     if (this.#role === role) this.#role = undefined;
@@ -128,6 +149,7 @@ export class Reign {
 
   async #retire(): Promise<void> {
     this.#isStopping = true;
+    this.#rest.close();
     await this.#within(this.#voter.stop());
     await this.#within(this.#starting);
   }
@@ -179,7 +201,12 @@ export class Reign {
     if (error instanceof DeposedError) return log.warn(facts, "this server was superseded");
     if (error instanceof DeviceStalledError)
       return log.error(facts, "this server stopped until its device answers again");
-    log.error(facts, "this server stopped, and does not run again");
+    if (error instanceof OwnAddressError)
+      log.error(
+        { ...facts, pauseMs: this.#rest.begin() },
+        "this server stopped until it reaches itself again",
+      );
+    else log.error(facts, "this server stopped, and does not run again");
     this.#options.onHalted(error);
     if (!this.#isStopping) {
       this.#voter
