@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** One of the examples as a process of its own. */
+const EXAMPLES = fileURLToPath(new URL("../", import.meta.url));
+
+/** One of the examples, or another program whose whole path is given, as a process of its own. */
 export class Child {
   readonly process: ChildProcess;
   #output = "";
@@ -9,7 +12,7 @@ export class Child {
   #wake: () => void = () => {};
 
   constructor(example: string, args: readonly string[]) {
-    const path = fileURLToPath(new URL(`../${example}`, import.meta.url));
+    const path = resolve(EXAMPLES, example);
     this.process = spawn(process.execPath, [path, ...args], { stdio: ["pipe", "pipe", "inherit"] });
     this.process.stdout?.on("data", (bytes: Buffer) => {
       this.#output += bytes.toString();
