@@ -2,7 +2,7 @@
  * What must have happened sometimes, or runs without violations prove little (reference: reliability 3.8).
  *
  * A point is counted by its name, or by the name of another counter of the runs. A common one is met by any hundred seeds, a
- * rare one by any thousand, a seldom one by ten thousand.
+ * rare one by any thousand, a seldom one by five thousand.
  */
 
 /** How often a point is met. */
@@ -22,7 +22,7 @@ export interface CoveragePoint {
 export const REQUIRED_FROM_SEEDS: Readonly<Record<Frequency, number>> = {
   common: 0,
   rare: 1000,
-  seldom: 10_000,
+  seldom: 5000,
 };
 
 /** All points, by layer. */
