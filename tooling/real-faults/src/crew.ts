@@ -51,7 +51,9 @@ export class CrewMember {
     this.#ledger = ledger;
     const words = [...place.prefix, process.execPath, PROGRAM, place.url, place.listen, name];
     const [command = "", ...rest] = words;
-    this.#child = spawn(command, rest, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    this.#child = spawn(command, rest, { stdio: ["pipe", "inherit", "inherit", "ipc"] });
+    // It may be gone when it is let go on.
+    this.#child.stdin?.on("error", () => {});
     // What it says is of its protocol: both ends are this package's.
     this.#child.on("message", (message) => this.#hear(message as MemberNews));
     this.#child.on("exit", () => {
@@ -127,6 +129,17 @@ export class CrewMember {
 
   resume(): void {
     this.#child.kill("SIGCONT");
+  }
+
+  /** Blocks its event loop, until {@link unblock}; resolves then, with what it saw of that. */
+  async block(): Promise<NonNullable<Answer["blocked"]>> {
+    const { blocked } = await this.ask({ kind: "block" });
+    if (blocked === undefined) throw new Error(`${this.name} says nothing of its block`);
+    return blocked;
+  }
+
+  unblock(): void {
+    this.#child.stdin?.write("\n");
   }
 
   /** Ends it without a chance to say anything; resolves when it has ended. */

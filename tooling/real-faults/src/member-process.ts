@@ -5,7 +5,8 @@
  * Under load it writes keys of its own under a cached lock, and counts up one key that all members count up together, which
  * takes the lock from the others each time; now and then it only reads that key.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+import { readSync } from "node:fs";
+import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { type Dataset, HoldfastError, type Logger, openVolume } from "holdfast";
 import { type Answer, COUNT_KEY, type MemberNews, type Order, OWN_KEYS } from "./member-protocol.ts";
 
@@ -14,6 +15,9 @@ const PAUSE_MS = 3;
 
 /** After one that failed. */
 const FAILED_PAUSE_MS = 50;
+
+/** By its number: `process.stdin` would make it one that does not block. */
+const STANDARD_INPUT = 0;
 
 const [url = "", listen = "", name = ""] = process.argv.slice(2);
 let isLost = false;
@@ -75,6 +79,8 @@ async function obey(order: Order): Promise<Answer> {
     case "create-dataset":
       await volume.createDataset(order.name);
       return {};
+    case "block":
+      return { blocked: await block() };
     case "close":
       isLoaded = false;
       await volume.close();
@@ -142,6 +148,23 @@ async function operate(kind: "read" | "write", key: string, run: () => Promise<n
   } catch (error) {
     void tell({ type: "failed", id, code: codeOf(error) });
     throw error;
+  }
+}
+
+/** A synchronous read: no code runs here, while threads of the pool end their writes and the kernel serves the sockets. */
+async function block(): Promise<NonNullable<Answer["blocked"]>> {
+  const underWay = await requestsUnderWay();
+  const fromMs = now();
+  readSync(STANDARD_INPUT, new Uint8Array(1));
+  return { fromMs, toMs: now(), underWay };
+}
+
+/** Requests to files that the pool's threads have, once there are any: under load that is soon. */
+async function requestsUnderWay(): Promise<number> {
+  for (;;) {
+    const underWay = process.getActiveResourcesInfo().filter((name) => name === "FSReqCallback").length;
+    if (underWay > 0) return underWay;
+    await turn();
   }
 }
 

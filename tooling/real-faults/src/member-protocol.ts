@@ -21,6 +21,8 @@ export type Order =
   | { readonly kind: "read"; readonly key: string }
   /** Something the server has to commit. */
   | { readonly kind: "create-dataset"; readonly name: string }
+  /** Blocks the event loop, once a write of the file is under way, until a byte comes on the standard input. */
+  | { readonly kind: "block" }
   | { readonly kind: "close" };
 
 /** Its answer: what the order asks for. */
@@ -31,6 +33,8 @@ export interface Answer {
   readonly members?: readonly string[];
   /** 0 if there is none. */
   readonly value?: number;
+  /** Of a block: when it began and ended, and how many requests to the file were under way when it began. */
+  readonly blocked?: { readonly fromMs: number; readonly toMs: number; readonly underWay: number };
 }
 
 /** What a member tells by itself. Times are milliseconds of a clock that all processes of a host share. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { placeOnLoopback, until } from "../src/index.ts";
+import { placeOnLoopback, sharedNow, until } from "../src/index.ts";
 import { freshVolume, startCrew, without } from "./stage.ts";
 
 test("a server that stands still with writes queued is replaced, and when it goes on it has lost nothing and says that it is out", async () => {
@@ -19,6 +19,32 @@ test("a server that stands still with writes queued is replaced, and when it goe
   await until("it says that it was evicted", () => old.lostCode);
   expect(old.lostCode).toBe("ERR_HOLDFAST_EVICTED");
   await crew.goOn(others);
+  expect(old.isAlive).toBe(true);
+  expect(await crew.verdict()).toEqual([]);
+});
+
+test("a server whose event loop is blocked while its writes are under way is replaced, and when it goes on it has lost nothing and says that it is out", async () => {
+  const url = await freshVolume();
+  const crew = await startCrew([1, 2, 3].map(() => placeOnLoopback(url)));
+  const old = await crew.server();
+  const others = without(crew.members, old);
+  const [witness = old] = others;
+  await crew.load();
+
+  const block = old.block();
+  await crew.server(others);
+  const replacedMs = sharedNow();
+  await crew.goOn(others);
+  await crew.untilNotMember(old, witness);
+  old.unblock();
+
+  const { fromMs, toMs, underWay } = await block;
+  expect(underWay).toBeGreaterThan(0);
+  expect([fromMs, replacedMs, toMs].toSorted((a, b) => a - b)).toEqual([fromMs, replacedMs, toMs]);
+  await until("it says that it was evicted", () => old.lostCode);
+  expect(old.lostCode).toBe("ERR_HOLDFAST_EVICTED");
+  await crew.goOn(others);
+  expect(old.hasWrittenSince(toMs, "")).toBe(false);
   expect(old.isAlive).toBe(true);
   expect(await crew.verdict()).toEqual([]);
 });

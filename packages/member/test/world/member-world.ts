@@ -5,6 +5,7 @@ import { createHmac } from "node:crypto";
 import { type Cryptography, MIB, utf8 } from "@holdfast/environment";
 import { formatVolume, type Member, openMember, type OpenMemberOptions } from "../../src/index.ts";
 import { ManualClock, MemoryNetwork } from "@holdfast/memory-ports";
+import type { EventLoop } from "./event-loop.ts";
 import { Host } from "./host.ts";
 import { MemoryDevice } from "./memory-device.ts";
 import { SeededRandom } from "@holdfast/memory-ports";
@@ -20,6 +21,8 @@ export interface TestMember {
 /** What a test wants otherwise; without a listening address the member does not vote. */
 export type TestOptions = Partial<Omit<OpenMemberOptions, "listenAddress">> & {
   readonly listenAddress?: string | undefined;
+  /** Its event loop, if it is to be blocked. */
+  readonly loop?: EventLoop;
 };
 
 const cryptography: Cryptography = {
@@ -77,9 +80,10 @@ export class MemberWorld {
   } {
     this.#hostCount += 1;
     const { device, clock, random } = this;
-    const host = new Host({ device, clock, transport: this.network });
+    const ports = { device, clock, transport: this.network };
     const losses: Error[] = [];
-    const { listenAddress, ...others } = { listenAddress: `memory:${this.#hostCount}`, ...options };
+    const { listenAddress, loop, ...others } = { listenAddress: `memory:${this.#hostCount}`, ...options };
+    const host = new Host(loop?.gate(ports) ?? ports);
     const opening = openMember({
       device: host.device,
       clock: host.clock,
