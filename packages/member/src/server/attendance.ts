@@ -110,6 +110,13 @@ export class Attendance {
     this.#formerServer.lockIsAwaited();
   }
 
+  /** A member's connection is gone. */
+  disconnected(rid: bigint): void {
+    this.roster.disconnected(rid);
+    // A former server may have been about to report until now.
+    this.#formerServer.look();
+  }
+
   /** Makes a member of who asks. */
   async join(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
     this.#assertWelcome(rid);

@@ -109,7 +109,7 @@ export class ServerRole {
           whenBuilt((built) => built.#parts.reception.receive(rid, command, kept, respond));
         },
         onPeerUp: (rid) => whenBuilt((built) => built.#parts.attendance.roster.connected(rid)),
-        onPeerDown: (rid) => whenBuilt((built) => built.#parts.attendance.roster.disconnected(rid)),
+        onPeerDown: (rid) => whenBuilt((built) => built.#parts.attendance.disconnected(rid)),
         onPeerExpired: (rid) => whenBuilt((built) => built.#forgetStranger(rid)),
       },
       options,
