@@ -5,6 +5,7 @@
  * began after the request arrived (E8). A mutating request is applied once, whatever server it meets: its
  * result is committed with it, under the member's operation number.
  */
+import { MEMBER_GRANT_BLOCKS_MAX } from "@holdfast/alloc-extent";
 import { JOURNAL_HALF_BLOCKS_MIN } from "@holdfast/item-store";
 import { SegmentRef } from "@holdfast/segment";
 import type { Clock, Logger } from "@holdfast/environment";
@@ -121,11 +122,12 @@ export class Requests {
     return EMPTY_BODY;
   }
 
-  /** Blocks for a member. */
+  /** Blocks for a member, no more at a time than it may cost when it dies, whatever it asks for. */
   async takeExtent(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
     const request = TakeExtentRequest.decode(body);
     return this.#once(rid, request, async (trees) => {
-      const extent = await trees.takeForData(request.blocks, "a member");
+      const blocks = Math.min(request.blocks, MEMBER_GRANT_BLOCKS_MAX);
+      const extent = await trees.takeForData(blocks, "a member");
       await trees.members.grant(rid, extent);
       return ExtentMessage.encode(extent);
     });

@@ -19,6 +19,15 @@ test.each([16n, 1024n, 1024n * 1024n])("F8: on %d MiB no grant is larger than it
   expect(pool.highBlocks).toBeLessThanOrEqual(MEMBER_GRANT_BLOCKS_MAX);
 });
 
+test("F8: a member that asks for everything is granted its cap at a time", async () => {
+  const rig = await FencingRig.start(await ServerWorld.format(384 * MIB));
+
+  const taken = await rig.server.take(1n, 0xffff_ffff);
+
+  expect(taken.lengthBlocks).toBe(MEMBER_GRANT_BLOCKS_MAX);
+  expect(await rig.server.server.trees.members.grants(1n)).toContainEqual(taken);
+});
+
 test("F8: writes are refused while the quarantine holds much of the volume, metadata goes on, and a fence ends it", async () => {
   const rig = await FencingRig.start(await ServerWorld.format(64 * MIB));
   for (let rid = 20n; rid < 200n; rid += 1n) {
