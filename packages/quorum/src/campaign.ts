@@ -55,10 +55,15 @@ export type CampaignEffect =
   | { readonly type: "write-hint"; readonly hint: Omit<Hint, "address"> }
   | { readonly type: "read-hints" }
   /** Run an election: `fromTerm` is known to be touched; for `yieldAbove` see `ElectionConfig`. */
-  | { readonly type: "attempt"; readonly fromTerm: bigint; readonly yieldAbove: bigint | undefined };
+  | { readonly type: "attempt"; readonly fromTerm: bigint; readonly yieldAbove: bigint | undefined }
+  /** Nobody serves, and for long only `missing` voters, this one included, of `votes` that must miss the server have said so. */
+  | { readonly type: "short-of-votes"; readonly missing: number; readonly votes: number };
 
 /** While the server stays away, hints are read this many heartbeats apart after the first few time-outs. */
 const SLOW_READ_HEARTBEATS = 3;
+
+/** Silence for so many time-outs is long: whoever started at the same time has been seen by then. */
+const LONG_TIMEOUTS = 4;
 
 /** The campaign of one voter. */
 export class Campaign {
@@ -233,7 +238,9 @@ export class Campaign {
     }
     const others = this.#sightings.count(now, this.#isOver() ? this.#overTerm : 0n);
     const missing = 1 + others.silent;
-    if (missing < this.#config.votes() || missing <= others.reaching) return [];
+    const votes = this.#config.votes();
+    if (missing <= others.reaching) return [];
+    if (missing < votes) return this.#isLong(now) ? [{ type: "short-of-votes", missing, votes }] : [];
     this.#role = "candidate";
     const fromTerm = this.#touchedTerm;
     // Who knows of no term yet cannot tell old ones from a rival's.
@@ -327,8 +334,11 @@ export class Campaign {
   }
 
   #readIntervalMs(now: number): number {
-    const { electionTimeoutMs, heartbeatMs } = this.#config.timing;
-    const isLong = now - this.#silentSince > 4 * electionTimeoutMs;
-    return isLong ? SLOW_READ_HEARTBEATS * heartbeatMs : heartbeatMs / 2;
+    const { heartbeatMs } = this.#config.timing;
+    return this.#isLong(now) ? SLOW_READ_HEARTBEATS * heartbeatMs : heartbeatMs / 2;
+  }
+
+  #isLong(now: number): boolean {
+    return now - this.#silentSince > LONG_TIMEOUTS * this.#config.timing.electionTimeoutMs;
   }
 }

@@ -44,6 +44,24 @@ function attemptAt(seen: ReturnType<typeof live>): number | undefined {
 
 const beat = (now: number): number => Math.floor(now / 100);
 
+describe("a voter that is alone where two must agree", () => {
+  const shortages = (seen: ReturnType<typeof live>): readonly (readonly [number, CampaignEffect])[] =>
+    seen.flatMap(({ at, effect }) => (effect.type === "short-of-votes" ? [[at, effect] as const] : []));
+
+  test("says so when nobody has served for long, and how many it takes", () => {
+    const [first] = shortages(live(newCampaign(2), 0, 5000));
+
+    expect(first?.[0]).toBeGreaterThan(4 * DEFAULT_QUORUM_TIMING.electionTimeoutMs);
+    expect(first?.[1]).toEqual({ type: "short-of-votes", missing: 1, votes: 2 });
+  });
+
+  test("says nothing while another one reaches a server: votes are not what it lacks", () => {
+    const others = (now: number): readonly Hint[] => [hintOf(2n, beat(now), { reachesServer: true })];
+
+    expect(shortages(live(newCampaign(2), 0, 5000, others))).toEqual([]);
+  });
+});
+
 describe("hints", () => {
   test("one is written at once and then at every heartbeat", () => {
     const campaign = newCampaign(2);

@@ -36,11 +36,12 @@ export class FileError extends HoldfastError<"ERR_HOLDFAST_FILE", { readonly pat
 
 /** Nobody served within the time that was given. */
 export class UnavailableError extends HoldfastError<"ERR_HOLDFAST_UNAVAILABLE", Record<string, never>> {
-  constructor(waitedMs: number) {
+  /** @param reason - What is known of it. */
+  constructor(waitedMs: number, reason: string = 'see the log of the members ("holdfast run")') {
     super(
       "ERR_HOLDFAST_UNAVAILABLE",
       "retry",
-      `no server answered within ${waitedMs / 1000} s: see the log of the members ("holdfast run"), or wait longer with --wait`,
+      `no server answered within ${waitedMs / 1000} s: ${reason}; or wait longer with --wait`,
       {},
     );
   }

@@ -11,6 +11,7 @@ import { superOf } from "../super-of.ts";
 import { VolumeAccess } from "../volume-access.ts";
 import { InterruptedError, UnavailableError } from "./exit-codes.ts";
 import { printWarning } from "./output.ts";
+import { Obstacles } from "./obstacles.ts";
 import { PatientAccess } from "./patient-access.ts";
 
 /** How to reach a volume. */
@@ -89,12 +90,13 @@ async function reach(
     ending.throwIfAborted();
   }
   const limit = AbortSignal.timeout(waitMs);
+  const log = new Obstacles(url);
   try {
     const signal = AbortSignal.any([ending, limit]);
     const votes = campaignVotes === undefined ? {} : { votes: campaignVotes };
-    return new VolumeAccess(await openVolume(url, { listen, fsid: superBlock.fsid, signal, ...votes }));
+    return new VolumeAccess(await openVolume(url, { listen, log, fsid: superBlock.fsid, signal, ...votes }));
   } catch (error) {
     ending.throwIfAborted();
-    throw limit.aborted ? new UnavailableError(waitMs) : error;
+    throw limit.aborted ? new UnavailableError(waitMs, log.latest) : error;
   }
 }

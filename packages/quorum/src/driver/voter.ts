@@ -80,6 +80,7 @@ class VoterDriver implements Voter {
   readonly #running: Set<Promise<void>> = new Set();
   readonly #readFailures: SteadyWarning;
   readonly #writeFailures: SteadyWarning;
+  readonly #shortages: SteadyWarning;
   #cancelTimer: Cancel | undefined;
   #armedFor: number | undefined;
   #isStopped = false;
@@ -93,6 +94,7 @@ class VoterDriver implements Voter {
     this.#ports = ports;
     this.#readFailures = new SteadyWarning(ports);
     this.#writeFailures = new SteadyWarning(ports);
+    this.#shortages = new SteadyWarning(ports);
     const terms = { first: firstTerm(region), last: lastTerm(region) };
     this.#campaign = new Campaign({ rid, votes, timing, terms, hearsByHints }, ports.clock.now());
     this.#arm();
@@ -160,6 +162,17 @@ class VoterDriver implements Voter {
         return;
       case "attempt":
         this.#run(this.#attempt(effect));
+        return;
+      case "short-of-votes":
+        this.#shortages.warn(
+          {
+            event: "election.short-of-votes",
+            rid: this.#options.rid,
+            missing: effect.missing,
+            votes: effect.votes,
+          },
+          "nobody serves, and fewer voters than votes are there to elect a server: start more, or lower the votes",
+        );
         return;
     }
   }

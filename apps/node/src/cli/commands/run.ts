@@ -22,6 +22,9 @@ export interface RunCommand {
   readonly isJson: boolean;
 }
 
+/** How long it may take to become a member before the log says what is waited for; then so often. */
+const WAITING_MS = 15_000;
+
 /** Signals that end a member in order; a second one ends it at once. */
 const STOP_SIGNALS = ["SIGTERM", "SIGINT"] as const;
 
@@ -65,7 +68,8 @@ export async function runMember(command: RunCommand): Promise<number> {
       ...(name === undefined ? {} : { name }),
       ...(fenceAgent === undefined ? {} : { fenceAgent }),
     };
-    const volume = await openVolume(url, settings);
+    const waiting = setInterval(() => sayWaiting(log, listen !== false), WAITING_MS);
+    const volume = await openVolume(url, settings).finally(() => clearInterval(waiting));
     try {
       await serveCommands(volume, { ...command, address, identity: superBlock, log }, end.promise);
     } finally {
@@ -77,6 +81,13 @@ export async function runMember(command: RunCommand): Promise<number> {
     if (stopping.signal.aborted && error instanceof CancelledError) return ExitCode.ok;
     throw error;
   }
+}
+
+function sayWaiting(log: Logger, isVoter: boolean): void {
+  const text = isVoter
+    ? "no server yet, and this member has not been elected"
+    : "no server yet, and this member does not vote: start one that does";
+  log.warn({ event: "run.waiting", isVoter }, text);
 }
 
 async function serveCommands(

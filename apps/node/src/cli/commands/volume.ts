@@ -60,7 +60,7 @@ export async function runStatus(url: string, isJson: boolean, reach: ReachOption
       `volume    ${hex(fsid)}${label === "" ? "" : ` "${label}"`} on ${url}`,
       `server    ${hex(status.server)} ${server?.name ?? ""} since term ${status.term}`,
       `terms     ${termsText(status)}`,
-      `votes     ${status.votes}`,
+      `votes     ${votesText(status)}`,
       `space     ${sizeOf(status.freeBlocks)} free of ${sizeOf(status.totalBlocks)}, ${sizeOf(status.quarantinedBlocks)} in quarantine`,
       ...(status.quarantinedBlocks === 0n ? [] : quarantineLines(status)),
       `segments  ${status.levels.map((count, level) => `level ${level}: ${count}`).join(", ") || "none"}`,
@@ -109,6 +109,13 @@ function termsText({
 function stateOf({ isEvicted, isConnected }: MemberStatus): string {
   if (isEvicted) return ", evicted: its locks wait until its journal is replayed";
   return isConnected ? "" : ", not connected";
+}
+
+/** How many must agree, and whether so many are there. */
+function votesText({ votes, members }: Pick<StatusReply, "votes" | "members">): string {
+  const voters = members.filter(({ isVoter, isConnected }) => isVoter && isConnected).length;
+  if (voters >= votes) return String(votes);
+  return `${votes}, and ${voters === 1 ? "1 voter is" : `${voters} voters are`} connected: when this server ends, nobody follows; start more members`;
 }
 
 function sizeOf(blocks: bigint): string {
