@@ -2,7 +2,8 @@
  * Makes a volume on a file or a device, and takes care not to destroy anything by mistake: whatever is not empty is
  * refused unless forced, and nothing is touched before everything that can be checked was checked.
  */
-import { stat, unlink } from "node:fs/promises";
+import { stat, statfs, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   createVolumeFile,
@@ -57,13 +58,14 @@ const DEVICE_BYTES_MIN = 4096n;
  * @throws {@link VolumeError} `ERR_HOLDFAST_VOLUME_EXISTS` when it holds anything and is not forced, or a volume that a voter has
  *   open; to see that takes a second.
  * @throws {@link VolumeTooSmallError} `ERR_HOLDFAST_VOLUME_TOO_SMALL`.
- * @throws {@link DeviceError} `ERR_HOLDFAST_DEVICE_OPEN` when it cannot be opened or made.
+ * @throws {@link DeviceError} `ERR_HOLDFAST_DEVICE_OPEN` when it cannot be opened or made, or a file has no room on its disk.
  * @throws RangeError when an option is out of range. After each of these errors everything is as it was.
  */
 export async function makeVolume(url: string, options: MakeVolumeOptions = {}): Promise<SuperBlock> {
   const { sizeBytes, isForced = false, label = "", votes = 1, onProgress } = options;
   const place = await placeAt(url);
   checkOptions(url, place, { sizeBytes, label, votes });
+  if (sizeBytes !== undefined) await refuseLarge(url, place, sizeBytes);
   if (isForced) await refuseOpen(url, place);
   else await refuseUsed(url, place);
   try {
@@ -107,6 +109,23 @@ function checkOptions(
   } else if (place.type === "file") {
     layoutFor(place.sizeBytes);
   }
+}
+
+/** Zeros would be written until the disk is full, and whoever else writes to it suffers. */
+async function refuseLarge(url: string, place: Place, sizeBytes: bigint): Promise<void> {
+  const directory = dirname(pathOf(url));
+  const room = await statfs(directory, { bigint: true }).catch((error: unknown) => {
+    // What is wrong with the path is told when the file is made.
+    if (isSystemError(error)) return undefined;
+    throw error;
+  });
+  const addedBytes = sizeBytes - (place.type === "file" ? place.sizeBytes : 0n);
+  if (room === undefined || addedBytes <= room.bavail * room.bsize) return;
+  throw new DeviceError(
+    "ERR_HOLDFAST_DEVICE_OPEN",
+    `${url} of ${sizeBytes} bytes does not fit: ${directory} has ${room.bavail * room.bsize} bytes free; ask for less, or make room`,
+    { device: url, offsetBytes: 0n, lengthBytes: 0 },
+  );
 }
 
 async function refuseUsed(url: string, place: Place): Promise<void> {
@@ -194,7 +213,11 @@ async function unlinkIfThere(path: string): Promise<void> {
 }
 
 function isAbsent(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+  return isSystemError(error) && "code" in error && error.code === "ENOENT";
+}
+
+function isSystemError(error: unknown): error is Error {
+  return error instanceof Error && "syscall" in error;
 }
 
 function pathOf(url: string): string {

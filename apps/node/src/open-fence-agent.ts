@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { access } from "node:fs/promises";
+import { access, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { type FenceAgent, HoldfastError } from "@holdfast/environment";
 import { executableFenceAgent } from "@holdfast/platform-node";
@@ -10,7 +10,7 @@ export class FenceAgentError extends HoldfastError<"ERR_HOLDFAST_FENCE_AGENT", {
     super(
       "ERR_HOLDFAST_FENCE_AGENT",
       "usage",
-      `the fence agent ${path} is no file that this process may execute`,
+      `the fence agent ${path} is no file that this process may execute: check the path and its rights`,
       { path },
       { cause },
     );
@@ -26,6 +26,8 @@ export async function openFenceAgent(path: string): Promise<FenceAgent> {
   const absolute = resolve(path);
   try {
     await access(absolute, constants.X_OK);
+    // Of a directory the same right means something else.
+    if (!(await stat(absolute)).isFile()) throw new Error("it is no file");
   } catch (cause) {
     throw new FenceAgentError(absolute, cause);
   }

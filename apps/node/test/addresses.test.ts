@@ -44,7 +44,7 @@ test("a member does not listen in the clear where other hosts reach it, and says
 test("an address that others could not dial is refused", async () => {
   const url = await place.volume("everywhere.hf");
 
-  for (const listen of ["tls://0.0.0.0:7000", "tcp://0.0.0.0:0", "tls://[::]:7000"])
+  for (const listen of ["tls://0.0.0.0:7000", "tcp://0.0.0.0:0", "tls://[::]:7000", "unix:a.sock"])
     await expect(openVolume(url, { listen })).rejects.toMatchObject({
       code: "ERR_HOLDFAST_ADDRESS_INVALID",
     });

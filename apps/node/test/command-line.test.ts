@@ -48,6 +48,26 @@ test.each([
     args: ["import", "v", "f", "--key", "a", "--number", "b"],
     message: "--key and --number exclude each other",
   },
+  { args: ["run", "v", "--name", ""], message: "--name is empty: leave it away, or give it a value" },
+  { args: ["run", "v", "--fence-agent", ""], message: "--fence-agent is empty" },
+  { args: ["get", "v", "k", "--dataset", ""], message: "--dataset is empty" },
+  { args: ["status", "v", "--listen", ""], message: "--listen is empty" },
+  { args: ["status", ""], message: "the url is an empty word: give a path; is a variable not set?" },
+  { args: ["import", "v", ""], message: "the file is an empty word" },
+  { args: ["run", "v", "--name", "a", "--name", "b"], message: "--name is given twice: leave one away" },
+  { args: ["get", "v", "k", "--wait", "1", "--wait", "2"], message: "--wait is given twice" },
+  {
+    args: ["status", "v", "--dataset", "main"],
+    message: "unknown option '--dataset'; \"holdfast status --help\" shows what it takes",
+  },
+  {
+    args: ["dataset", "frob"],
+    message: "unknown command 'frob'; \"holdfast dataset --help\" lists the commands",
+  },
+  {
+    args: ["run", "v", "--log-level", "loud"],
+    message: "Allowed choices are debug, info, warn, error, silent;",
+  },
 ])("a mistake is told and ends with exit code 2: holdfast $args", async ({ args, message }) => {
   const result = await place.run(args);
 
@@ -56,13 +76,20 @@ test.each([
   expect(result.stderr).toContain(message);
 });
 
+test("an empty prefix, label or value is meant", async () => {
+  await place.succeed(["mkfs", "empty.hf", "--size", "16M", "--label", ""]);
+  await place.succeed(["put", "empty.hf", "key", ""]);
+
+  expect(await place.succeed(["scan", "empty.hf", "--prefix", ""])).toBe("key\t\n");
+});
+
 test("with --json a mistake is told as a document", async () => {
   const result = await place.run(["get", "--json"]);
 
   expect(result).toMatchObject({ code: 2, stdout: "" });
   expect(errorOf(result)).toEqual({
     code: "ERR_HOLDFAST_USAGE",
-    message: "missing required argument 'url'; \"holdfast --help\" lists the commands",
+    message: "missing required argument 'url'; \"holdfast get --help\" shows what it takes",
   });
 });
 
@@ -122,7 +149,7 @@ test("a volume that does not exist, a directory and an unknown kind of URL canno
 
   expect(results.map(({ code, stderr }) => ({ code, stderr }))).toEqual(
     [
-      "missing.hf cannot be opened: ENOENT: no such file or directory, stat 'missing.hf'",
+      "missing.hf cannot be opened: there is no such file: check the path, or make it first",
       ". cannot be opened: it is neither a file nor a block device",
       "rbd:pool/image cannot be opened: there is no driver for this kind of URL",
     ].map((message) => ({ code: 1, stderr: `holdfast: device ${message} (ERR_HOLDFAST_DEVICE_OPEN)\n` })),
@@ -139,7 +166,7 @@ test("a volume that may only be read is refused and stays as it is", async () =>
   const result = await place.run(["put", url, "key", "value"], uid === undefined ? {} : { uid });
 
   expect(result).toMatchObject({ code: 1, stdout: "" });
-  expect(result.stderr).toContain(`device ${url} cannot be opened: EACCES`);
+  expect(result.stderr).toContain(`device ${url} cannot be opened: this process may not: check its rights`);
   expect(result.stderr).toContain("(ERR_HOLDFAST_DEVICE_OPEN)");
   expect(await digestOf(url)).toBe(before);
 });

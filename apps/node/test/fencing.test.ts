@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { errorOf, useWorkplace } from "./holdfast-process.ts";
+import { digestOf, errorOf, useWorkplace } from "./holdfast-process.ts";
 
 const place = useWorkplace();
 
@@ -147,12 +147,20 @@ test $(wc -l < ${calls}) -ge 2 || { echo "not yet"; exit 1; }
   expect((await statusOf(url)).quarantinedBlocks).toBe(0);
 });
 
-test("a fence agent that cannot be run is told of at the start", async () => {
-  const url = await place.volume("no-agent.hf");
+test.each([
+  ["is not there", "absent"],
+  ["is a folder", "."],
+])("a fence agent that %s is told of at the start", async (_, name) => {
+  const url = await place.volume(`no-agent-${name}.hf`);
+  const before = await digestOf(url);
+  const agent = place.path(name);
 
-  const result = await place.run(["run", url, "--json", "--fence-agent", place.path("absent")]);
+  for (const command of ["run", "renew"]) {
+    const result = await place.run([command, url, "--json", "--fence-agent", agent]);
 
-  expect([result.code, result.stderr.includes("ERR_HOLDFAST_FENCE_AGENT")]).toEqual([2, true]);
+    expect([result.code, result.stderr.includes("ERR_HOLDFAST_FENCE_AGENT")]).toEqual([2, true]);
+  }
+  expect(await digestOf(url)).toBe(before);
 });
 
 test.each([

@@ -125,6 +125,11 @@ test.each([
     message: "there is no absent.hf: give a size to make a file, or check the path",
   },
   { args: ["no/such/directory.hf", "--size", "16M"], code: 1, message: "cannot be opened: ENOENT" },
+  {
+    args: ["huge.hf", "--size", "4000T"],
+    code: 1,
+    message: "huge.hf of 4398046511104000 bytes does not fit: . has ",
+  },
   { args: [".", "--size", "16M"], code: 2, message: ". has the size it has" },
 ])("mkfs makes nothing when it cannot: $args", async ({ args, code, message }) => {
   const result = await place.run(["mkfs", ...args]);

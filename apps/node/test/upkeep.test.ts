@@ -24,6 +24,28 @@ test("tune elects itself where nobody votes, and through a member it wants as ma
   expect(refused).toMatchObject({ code: 1, stdout: "" });
   expect(errorOf(refused).code).toBe("ERR_HOLDFAST_TOO_FEW_VOTERS");
   expect(await statusOf("tune.hf")).toMatchObject({ votes: 2 });
+  expect(await place.succeed(["status", "tune.hf"])).toContain(
+    "votes     2, and 1 voter is connected: when this server ends, nobody follows; start more members\n",
+  );
+});
+
+test("a member that is alone where two must agree says so: in its log, and in the error of a command", async () => {
+  await place.succeed(["mkfs", "lonely.hf", "--size", "16M", "--votes", "2"]);
+
+  const refused = await place.run(["get", "lonely.hf", "key", "--wait", "4", "--json"]);
+  const lonely = new MemberProcess(place.spawn(["run", "lonely.hf", "--json"]));
+  lonely.started.catch(() => {});
+  const line: unknown = JSON.parse(await lonely.logged("election.short-of-votes"));
+
+  expect(refused).toMatchObject({ code: 4, stdout: "" });
+  expect(errorOf(refused)).toEqual({
+    code: "ERR_HOLDFAST_UNAVAILABLE",
+    message:
+      "no server answered within 4 s: 2 voters must agree before one serves, and 1 was there, this command included: start more members, " +
+      'or lower the number with "holdfast tune lonely.hf --votes 1 --offline"; or wait longer with --wait',
+  });
+  expect(line).toMatchObject({ level: 40, missing: 1, votes: 2 });
+  expect(await lonely.end("SIGTERM")).toMatchObject({ code: 0 });
 });
 
 test("tune --offline takes the place of voters that are too few", async () => {
@@ -57,6 +79,21 @@ test("renew waits for everybody to be away, and takes a killed process of this h
   expect(renewed).toMatchObject({ generation: 1, firstTerm: 257, lastTerm: 512, wasResumed: false });
   expect(await place.succeed(["get", url, "key"])).toBe("value");
   expect((await statusOf(url)).term).toBeGreaterThan(257);
+});
+
+test("renew says whom it does not know of those who are given as fenced", async () => {
+  const url = await place.volume("strangers.hf");
+  const member = await place.member(url);
+  const { rid } = await member.started;
+  await member.end("SIGKILL");
+
+  const result = await place.run(["renew", url, "--json", "--fenced", rid, "123"]);
+
+  expect(result.code).toBe(0);
+  expect(JSON.parse(result.stdout)).toMatchObject({ strangers: ["0000000000000123"] });
+  expect(JSON.parse(result.stderr)).toEqual({
+    warning: { message: "given as fenced, but unknown to the volume: 0000000000000123" },
+  });
 });
 
 test("renew takes identities as the status prints them", async () => {

@@ -20,6 +20,13 @@ const SECTOR_BYTES_MAX = 4096;
 /** Of the codes that say "not with O_DIRECT": EINVAL is Linux's; the other two are of FUSE and of old network file systems. */
 const NO_DIRECT_CODES: ReadonlySet<string | undefined> = new Set(["EINVAL", "EOPNOTSUPP", "ENOTSUP"]);
 
+/** What most often is wrong, and what to do. */
+const REASONS: ReadonlyMap<string | undefined, string> = new Map([
+  ["EBUSY", "it is mounted or in exclusive use"],
+  ["ENOENT", "there is no such file: check the path, or make it first"],
+  ["EACCES", "this process may not: check its rights, and those of the folders above (EACCES)"],
+]);
+
 let pool: AlignedPool | undefined;
 
 /** One for the process, so that the number of open devices does not multiply its limit. */
@@ -45,8 +52,7 @@ export async function openBlockDevice(url: string, options: OpenOptions = {}): P
     return await openPath(url, path, options);
   } catch (cause) {
     if (cause instanceof DeviceError) throw cause;
-    const reason = systemCode(cause) === "EBUSY" ? "it is mounted or in exclusive use" : reasonOf(cause);
-    throw openError(url, reason, cause);
+    throw openError(url, REASONS.get(systemCode(cause)) ?? reasonOf(cause), cause);
   }
 }
 

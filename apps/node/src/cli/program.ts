@@ -5,6 +5,7 @@ import { Command, CommanderError, Option } from "commander";
 import { DEFAULT_LISTEN_ADDRESS } from "../listen-address.ts";
 import type { ItemsTarget } from "./commands/items.ts";
 import { ExitCode, exitCodeFor, UsageError } from "./exit-codes.ts";
+import { refuseMistakes } from "./mistakes.ts";
 import { printError } from "./output.ts";
 import type { ReachOptions } from "./reach.ts";
 import type { KeyRule } from "./record-format.ts";
@@ -24,22 +25,27 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
   } catch (error) {
     // Help and version end by an error with code 0.
     if (error instanceof CommanderError && error.exitCode === 0) return ExitCode.ok;
-    const told = error instanceof CommanderError ? mistakeOf(error, isJson) : error;
-    if (told !== undefined) printError(isJson, told);
-    return error instanceof CommanderError ? ExitCode.usage : exitCodeFor(error);
+    if (!(error instanceof CommanderError)) {
+      printError(isJson, error);
+      return exitCodeFor(error);
+    }
+    // The help that was printed instead says it all.
+    if (isJson) printError(isJson, new UsageError('no command was given; "holdfast --help" lists them'));
+    return ExitCode.usage;
   }
 }
 
-/** In our form; undefined when the help that was printed says it all. */
-function mistakeOf(error: CommanderError, isJson: boolean): UsageError | undefined {
-  if (error.code === "commander.help") return isJson ? new UsageError("no command was given") : undefined;
-  const message = error.message.replace(/^error: /, "").replaceAll("\n", " ");
-  return new UsageError(`${message}; "holdfast --help" lists the commands`, { cause: error });
-}
+const URL_TEXT = "path of a file or block device, or nbd://HOST/EXPORT";
 
-const EXIT_CODES = `
+const AFTER_HELP = `
+First steps:
+  holdfast mkfs ./volume.hf --size 1G
+  holdfast run ./volume.hf &
+  holdfast put ./volume.hf ada 1815
+  holdfast scan ./volume.hf
+
 Data goes to standard output, everything else to standard error. Exit codes: 0 done, 1 failure, 2 mistake in the call,
-3 no such key or dataset, 4 no server in time, 5 evicted, 130 SIGINT, 143 SIGTERM.`;
+3 no such key, dataset or member, 4 no server in time, 5 evicted, 130 SIGINT, 143 SIGTERM.`;
 
 // Loaded on demand: help and mistakes need none of them.
 const volumeCommands = (): Promise<typeof import("./commands/volume.ts")> => import("./commands/volume.ts");
@@ -52,9 +58,12 @@ const fenceCommands = (): Promise<typeof import("./commands/fence.ts")> => impor
 
 interface CommonOptions {
   readonly json?: boolean;
-  readonly dataset: string;
   readonly wait: string;
   readonly listen: string;
+}
+
+interface ItemOptions extends CommonOptions {
+  readonly dataset: string;
 }
 
 /** Changes in one transaction. */
@@ -66,9 +75,8 @@ function makeProgram(isJson: boolean, exit: (code: number) => void): Command {
   const program = new Command("holdfast")
     .description("Several processes share one volume as if each owned it.")
     .version("0.1.0")
-    .exitOverride()
     .showSuggestionAfterError()
-    .addHelpText("after", EXIT_CODES)
+    .addHelpText("after", AFTER_HELP)
     // Mistakes are told by whoever catches the error.
     .configureOutput({ outputError: () => {}, ...(isJson ? { writeErr: () => {} } : {}) });
   addVolumeCommands(program);
@@ -78,10 +86,10 @@ function makeProgram(isJson: boolean, exit: (code: number) => void): Command {
   program
     .command("run")
     .description("run a member until SIGTERM")
-    .argument("<url>", "file, block device, or file: URL")
+    .argument("<url>", URL_TEXT)
     .option("--listen <address>", "where to listen when serving", DEFAULT_LISTEN_ADDRESS)
     .option("--no-vote", "never serve and never vote")
-    .option("--name <name>", "name in the status")
+    .option("--name <name>", "name in the status; default host/process")
     .option(
       "--fence-agent <path>",
       "executable that cuts dead members off from the volume while this one serves",
@@ -110,6 +118,7 @@ function makeProgram(isJson: boolean, exit: (code: number) => void): Command {
         exit(await runMember({ url, listen, name, fenceAgent, logLevel, isJson: json }));
       },
     );
+  refuseMistakes(program);
   return program;
 }
 
@@ -117,10 +126,10 @@ function addVolumeCommands(program: Command): void {
   program
     .command("mkfs")
     .description("make a volume on a file or a device; everything on it is lost")
-    .argument("<url>", "file, block device, or file: URL")
+    .argument("<url>", URL_TEXT)
     .option("--size <size>", "make a file of this size, e.g. 1G; devices have the size they have")
-    .option("--label <label>", "name for people", "")
-    .option("--votes <count>", "voters that must agree before one campaigns", "1")
+    .option("--label <label>", "name for people, at most 64 bytes", "")
+    .option("--votes <count>", "voters that must agree before one of them runs for server", "1")
     .option("--force", "format although something is there")
     .option("--json", "print JSON")
     .action(
@@ -179,10 +188,17 @@ function addUpkeepCommands(program: Command): void {
         );
       },
     );
-  common(program.command("tune").description("change how many voters must agree before one campaigns"))
+  common(
+    program
+      .command("tune")
+      .description("change how many voters must agree before one of them runs for server"),
+  )
     .requiredOption("--votes <count>", "that many, more than half of the voters you expect")
     .option("--force", "also if fewer voters than that are members")
-    .option("--offline", "elect this command although voters are there that do not elect a server")
+    .option(
+      "--offline",
+      "elect this command with one vote although voters are there: they are too few to elect a server",
+    )
     .action(
       async (url: string, options: CommonOptions & { votes: string; force?: boolean; offline?: boolean }) => {
         const { votes, force = false, offline = false, json = false } = options;
@@ -201,7 +217,7 @@ function addUpkeepCommands(program: Command): void {
   program
     .command("renew")
     .description("start the terms of a volume afresh, while nobody has it open")
-    .argument("<url>", "file, block device, or file: URL")
+    .argument("<url>", URL_TEXT)
     .option("--fenced <rids...>", "members that can never write to the device again: you have made sure")
     .option("--fence-agent <path>", "executable that makes sure of the others")
     .option("--json", "print JSON")
@@ -220,19 +236,19 @@ function addUpkeepCommands(program: Command): void {
 }
 
 function addItemCommands(program: Command): void {
-  common(
+  onItems(
     program.command("put").description('put one value; "-" reads it from standard input'),
     "<key>",
     "<value>",
-  ).action(async (url: string, key: string, value: string, options: CommonOptions) =>
+  ).action(async (url: string, key: string, value: string, options: ItemOptions) =>
     (await itemCommands()).runPut(target(url, options), { key, value }, reachOf(options)),
   );
-  common(program.command("get").description("print the value of a key"), "<key>").action(
-    async (url: string, key: string, options: CommonOptions) =>
+  onItems(program.command("get").description("print the value of a key"), "<key>").action(
+    async (url: string, key: string, options: ItemOptions) =>
       (await itemCommands()).runGet(target(url, options), key, reachOf(options)),
   );
-  common(program.command("del").description("delete keys, all at once"), "<keys...>").action(
-    async (url: string, keys: string[], options: CommonOptions) => {
+  onItems(program.command("del").description("delete keys, all at once"), "<keys...>").action(
+    async (url: string, keys: string[], options: ItemOptions) => {
       if (keys.length > KEYS_MAX) throw new UsageError(`one call deletes at most ${KEYS_MAX} keys`);
       return (await itemCommands()).runDelete(target(url, options), keys, reachOf(options));
     },
@@ -240,7 +256,7 @@ function addItemCommands(program: Command): void {
 }
 
 function addBulkCommands(program: Command): void {
-  common(program.command("scan").description("print items in key order"))
+  onItems(program.command("scan").description("print items in key order"))
     .option("--from <key>", "first key, included")
     .option("--to <key>", "last key, included")
     .option("--prefix <text>", "only keys that begin with it")
@@ -249,7 +265,7 @@ function addBulkCommands(program: Command): void {
     .action(
       async (
         url: string,
-        options: CommonOptions & {
+        options: ItemOptions & {
           from?: string;
           to?: string;
           prefix?: string;
@@ -270,7 +286,7 @@ function addBulkCommands(program: Command): void {
         return (await itemCommands()).runScan(target(url, options), scan, reachOf(options));
       },
     );
-  common(
+  onItems(
     program.command("import").description('import JSON lines or a JSON array; "-" reads standard input'),
     "<file>",
   )
@@ -282,7 +298,7 @@ function addBulkCommands(program: Command): void {
       async (
         url: string,
         path: string,
-        options: CommonOptions & { key?: string; number?: string; batch: string; quiet?: boolean },
+        options: ItemOptions & { key?: string; number?: string; batch: string; quiet?: boolean },
       ) => {
         const { dataset, batch, quiet = false, json = false } = options;
         const batchCount = parseCount("--batch", batch, { least: 1, most: KEYS_MAX });
@@ -292,21 +308,34 @@ function addBulkCommands(program: Command): void {
         );
       },
     );
-  common(
+  onItems(
     program.command("export").description('write a dataset as JSON lines; "-" writes standard output'),
     "<file>",
-  ).action(async (url: string, path: string, options: CommonOptions) =>
+  ).action(async (url: string, path: string, options: ItemOptions) =>
     (await itemCommands()).runExport(target(url, options), path, reachOf(options)),
   );
 }
 
+/** What the arguments behind the volume are. */
+const ARGUMENTS: Readonly<Record<string, string>> = {
+  "<key>": "1 to 21 bytes",
+  "<keys...>": "each 1 to 21 bytes; they need not exist",
+  "<value>": "at most 65536 bytes",
+  "<file>": "path",
+  "<name>": "1 to 21 letters, digits, dots, dashes and underscores",
+};
+
+/** What every command on items takes. */
+function onItems(command: Command, ...args: readonly string[]): Command {
+  return common(command, ...args).option("--dataset <name>", "which dataset", "main");
+}
+
 /** What every command on an open volume takes. */
 function common(command: Command, ...args: readonly string[]): Command {
-  command.argument("<url>", "file, block device, or file: URL");
-  for (const argument of args) command.argument(argument);
+  command.argument("<url>", URL_TEXT);
+  for (const argument of args) command.argument(argument, ARGUMENTS[argument]);
   return command
-    .option("--dataset <name>", "dataset", "main")
-    .option("--wait <seconds>", "wait so long for a server", "15")
+    .option("--wait <seconds>", "give up any single wait for a server after so long", "15")
     .option("--listen <address>", "where to listen if this command has to serve", DEFAULT_LISTEN_ADDRESS)
     .option("--json", "print JSON");
 }
@@ -318,7 +347,7 @@ function keyRule({ key, number }: { readonly key?: string; readonly number?: str
   return number === undefined ? { type: "exported" } : { type: "number", prefix: number };
 }
 
-function target(url: string, { dataset, json = false }: CommonOptions): ItemsTarget {
+function target(url: string, { dataset, json = false }: ItemOptions): ItemsTarget {
   return { url, dataset, isJson: json };
 }
 

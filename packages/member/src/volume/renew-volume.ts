@@ -66,6 +66,8 @@ export interface RenewReport {
   readonly lastTerm: bigint;
   /** True if an earlier one had been interrupted. */
   readonly wasResumed: boolean;
+  /** Whom the caller gave as fenced, and the volume knows nothing of; empty if an earlier renewal went on: it knew them. */
+  readonly strangers: readonly bigint[];
 }
 
 /** Somebody who may still write to the term slots. */
@@ -85,7 +87,8 @@ export class RenewRefusedError extends HoldfastError<
   /** Who stands in the way. */
   readonly suspects: readonly Suspect[];
 
-  constructor(suspects: readonly Suspect[], why: "alive" | "unconfirmed") {
+  /** @param strangers - Given as fenced, and unknown to the volume: mostly mistyped. */
+  constructor(suspects: readonly Suspect[], why: "alive" | "unconfirmed", strangers: readonly bigint[] = []) {
     const members = suspects
       .map(({ rid, name }) => `${hex(rid)}${name === "" ? "" : ` (${name})`}`)
       .join(", ");
@@ -93,10 +96,14 @@ export class RenewRefusedError extends HoldfastError<
       why === "alive"
         ? "alive and voting: stop every member, then try again"
         : 'not confirmed dead: make sure that each can never write to the device again, then try again with "--fenced RID" for each';
+    const unknown =
+      strangers.length === 0
+        ? ""
+        : `; unknown to the volume, but given as fenced: ${strangers.map(hex).join(", ")}`;
     super(
       "ERR_HOLDFAST_RENEW_REFUSED",
       "conflict",
-      `the terms cannot be renewed while these are ${remedy}: ${members}`,
+      `the terms cannot be renewed while these are ${remedy}: ${members}${unknown}`,
       {
         members,
       },
@@ -119,11 +126,13 @@ export async function renewVolume(options: RenewOptions): Promise<RenewReport> {
   const region = quorumRegionOf(superBlock, layout);
   const voters = await livingVoters(region, { device, clock });
   if (voters.length > 0) throw new RenewRefusedError(voters.map(asSuspect), "alive");
-  const possible = superBlock.isRenewing
-    ? [formerRenewer(superBlock)]
+  const { possible, confirmed } = superBlock.isRenewing
+    ? { possible: [formerRenewer(superBlock)], confirmed: options.fenced }
     : await suspectsOf(await readRecordToRenew(region, { device, clock }), device, region);
+  const known = new Set([...confirmed, ...possible.map((suspect) => suspect.rid)]);
+  const strangers = [...options.fenced].filter((fenced) => !known.has(fenced));
   const suspects = await unconfirmed(possible, options);
-  if (suspects.length > 0) throw new RenewRefusedError(suspects, "unconfirmed");
+  if (suspects.length > 0) throw new RenewRefusedError(suspects, "unconfirmed", strangers);
   const renewing = { ...superBlock, renewer: rid, renewerProcess: ownProcess(processes, device) };
   await writeSupers(device, { ...renewing, isRenewing: true }, "first-copy-first");
   const { grantBlocks } = sizesFor(layout.dataCount);
@@ -138,6 +147,7 @@ export async function renewVolume(options: RenewOptions): Promise<RenewReport> {
     firstTerm: termBase + 1n,
     lastTerm: lastTerm(nextGeneration(region)),
     wasResumed: superBlock.isRenewing,
+    strangers,
   };
 }
 
@@ -146,12 +156,12 @@ function formerRenewer({ renewer, renewerProcess }: SuperBlock): Suspect {
   return { rid: renewer, name: "an interrupted renewal", address: "", process: renewerProcess };
 }
 
-/** Everybody of whom the volume does not say that he is gone. */
+/** Everybody of whom the volume does not say that he is gone, and those of whom it does. */
 async function suspectsOf(
   record: CommitRecord,
   device: BlockDevice,
   region: QuorumRegion,
-): Promise<readonly Suspect[]> {
+): Promise<{ readonly possible: readonly Suspect[]; readonly confirmed: ReadonlySet<bigint> }> {
   const state = VolumeState.decode(record.payload);
   const members = new MemberRecords(new BTree(state.membersRoot, new NodeStore(device, region.fsid)));
   const suspects = new Map<bigint, Suspect>();
@@ -171,7 +181,7 @@ async function suspectsOf(
       rid === record.writer ? { process: state.server, address: record.address } : { ...NOBODY_KNOWN };
     suspects.set(rid, { rid, name: "", address, process });
   }
-  return [...suspects.values()];
+  return { possible: [...suspects.values()], confirmed };
 }
 
 /** Those of whom nothing confirms that they can never write again. */

@@ -1,9 +1,9 @@
 /*
  * `holdfast renew`: starts the term slots afresh, which also is the way on when they are used up.
  */
-import { executableFenceAgent } from "@holdfast/platform-node";
+import { openFenceAgent } from "../../open-fence-agent.ts";
 import { renewTerms } from "../../renew-terms.ts";
-import { hex, print } from "../output.ts";
+import { hex, print, printWarning } from "../output.ts";
 
 /** What is to be renewed. */
 export interface RenewCommand {
@@ -17,14 +17,25 @@ export interface RenewCommand {
 
 /** Renews the term slots. */
 export async function runRenew({ url, fenced, fenceAgent, isJson }: RenewCommand): Promise<void> {
-  const { fsid, generation, firstTerm, lastTerm, wasResumed } = await renewTerms(url, {
+  const agent = fenceAgent === undefined ? undefined : await openFenceAgent(fenceAgent);
+  const { fsid, generation, firstTerm, lastTerm, wasResumed, strangers } = await renewTerms(url, {
     fenced,
-    ...(fenceAgent === undefined ? {} : { fenceAgent: executableFenceAgent(fenceAgent) }),
+    ...(agent === undefined ? {} : { fenceAgent: agent }),
   });
+  if (strangers.length > 0)
+    printWarning(isJson, `given as fenced, but unknown to the volume: ${strangers.map(hex).join(", ")}`);
   const resumed = wasResumed ? ", going on where an earlier renewal was interrupted" : "";
   await print(
     isJson,
-    { url, fsid, generation, firstTerm: Number(firstTerm), lastTerm: Number(lastTerm), wasResumed },
+    {
+      url,
+      fsid,
+      generation,
+      firstTerm: Number(firstTerm),
+      lastTerm: Number(lastTerm),
+      wasResumed,
+      strangers,
+    },
     [
       `renewed the terms of volume ${hex(fsid)} for the ${ordinal(generation)} time${resumed}: ${firstTerm} to ${lastTerm}`,
     ],
