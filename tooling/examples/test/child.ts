@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const EXAMPLES = fileURLToPath(new URL("../", import.meta.url));
+/** The folder of the examples. */
+export const EXAMPLES: string = fileURLToPath(new URL("../", import.meta.url));
 
 /** One of the examples, or another program whose whole path is given, as a process of its own. */
 export class Child {

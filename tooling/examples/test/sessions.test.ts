@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { Child } from "./child.ts";
+import { Child, EXAMPLES } from "./child.ts";
 
 const children: Child[] = [];
 let folder = "";
@@ -51,6 +51,25 @@ test("two programs talk on while the server is killed and started again, and the
   );
 }, 60_000);
 
+test("a program and its child talk on over standard streams while the child is killed and started again", async () => {
+  const parent = new Child("sessions-parent.mjs", [EXAMPLES + "sessions-child.mjs"]);
+  children.push(parent);
+  parent.process.stdin?.write("one\n");
+  const [, first = ""] = await parent.printed(/process (\d+) heard one\n/);
+
+  process.kill(Number(first), "SIGKILL");
+  parent.process.stdin?.end("two\nthree\n");
+
+  expect(await parent.ended()).toBe(0);
+  const [, second = ""] = await parent.printed(/process (\d+) heard three\n$/);
+  expect(second).not.toBe(first);
+  expect(parent.output).toBe(
+    [`${first} heard one`, `${second} heard two`, `${second} heard three`]
+      .map((said) => `process ${said}\n`)
+      .join(""),
+  );
+}, 60_000);
+
 test("a program streams a file from another one, whichever of them is started first", async () => {
   const path = join(folder, "file");
   const text = `${"one line of many\n".repeat(100_000)}the last one\n`;
@@ -69,6 +88,8 @@ test("the README of net-reliable shows these programs as they are, the first two
   for (const program of [
     "sessions-server.mjs",
     "sessions-client.mjs",
+    "sessions-parent.mjs",
+    "sessions-child.mjs",
     "streams-server.mjs",
     "streams-client.mjs",
   ]) {
