@@ -26,6 +26,7 @@ import {
 import { SegmentRef } from "@holdfast/segment";
 import { checkCommitted } from "./client/commit-check.ts";
 import { NewestSeen } from "./client/newest-seen.ts";
+import { foreignVolume } from "./client/same-volume.ts";
 import { isForgotten } from "./client/farewell-sign.ts";
 import { CompactionWorker } from "./client/compaction-worker.ts";
 import { ManifestFollower } from "./client/manifest-follower.ts";
@@ -248,7 +249,11 @@ export class MemberParts {
   async #findServer(term: bigint): Promise<string | undefined> {
     const { device, clock } = this.#options;
     const record = await readNewestRecord(this.#region, { device, clock }, term);
-    if (record === undefined) return undefined;
+    if (record === undefined) {
+      const error = await foreignVolume(device, this.superBlock);
+      if (error !== undefined) this.link.close(error);
+      return undefined;
+    }
     const { votes, server } = VolumeState.decode(record.payload);
     this.#votes = votes;
     if (record.address === "") return undefined;

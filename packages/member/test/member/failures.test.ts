@@ -261,3 +261,17 @@ test("a volume that was formatted under its voters ends their membership, and se
   await put(member, world, "k", "1");
   expect(await world.finish(member.member.status())).toMatchObject({ term: 2n });
 });
+
+test("a volume that was formatted under a member that does not vote ends its membership: it looked for a server for ever", async () => {
+  const world = await MemberWorld.format();
+  const [server, guest] = [await world.open(), await world.open({ listenAddress: undefined })];
+
+  await world.finish(formatVolume(world.device, { label: "new", votes: 1, termsMax: 16 }, world.random));
+  server.host.kill();
+  await world.until(() => guest.losses.length > 0);
+
+  expect(guest.losses).toMatchObject([{ code: "ERR_HOLDFAST_TERMS_FOREIGN" }]);
+  await expect(world.finish(put(guest, world, "k", "1"))).rejects.toMatchObject({
+    code: "ERR_HOLDFAST_TERMS_FOREIGN",
+  });
+});
