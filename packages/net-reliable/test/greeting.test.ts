@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import {
   CHALLENGE_FRAME_BYTES,
+  EVICTED_MAX,
   GREETING_FRAME_BYTES,
   REFUSAL,
   WELCOME_FRAME_BYTES,
@@ -85,6 +86,18 @@ test("an evicted member is cut off, its calls are aborted, and it is refused fro
   expect(errors).toEqual([0xff01]);
   expect(server.log).toEqual(["up 5", "end evicted", "down 5", "refused 5 0xff11"]);
   expect(client.log).toEqual(["greeted 1 new", "refused 0xff11"]);
+});
+
+test("a server remembers so many evicted members by itself; of older ones the layer above knows", () => {
+  const server = new Server(1n);
+  for (let rid = 1n; rid <= EVICTED_MAX + 1; rid += 1n) server.machine.evict(rid);
+  const [oldest, next] = [new Client(1n), new Client(2n)];
+
+  new Link(oldest, server).pump();
+  new Link(next, server).pump();
+
+  expect(oldest.log).toEqual(["greeted 1 new"]);
+  expect(next.log).toEqual(["refused 0xff11"]);
 });
 
 test("a welcome that was lost does not keep the member out, and costs it nothing", () => {
