@@ -1,6 +1,5 @@
-import { FRAME_HEADER_BYTES } from "@holdfast/wire-format";
 import { expect, test } from "vitest";
-import { CALL_ANSWER_DROPPED, DEFAULT_SESSION_LIMITS, SMALL_ANSWER_BYTES } from "../src/index.ts";
+import { CALL_ANSWER_DROPPED, DEFAULT_SESSION_LIMITS, SMALL_ANSWER_BYTES, WAITING_FRAME_BYTES } from "../src/index.ts";
 import { Client, Link, Server, bytesOf } from "./rig.ts";
 
 const MIB = 2 ** 20;
@@ -94,7 +93,7 @@ test("H46: of a peer that asks and takes no answers further requests wait, and g
 
   link.feedServer();
   expect(server.bodies).toEqual(asked.slice(0, 2));
-  expect(server.machine.counts().waitingBytes).toBe(3 * (LARGE_BYTES + FRAME_HEADER_BYTES));
+  expect(server.machine.counts().waitingBytes).toBe(3 * (LARGE_BYTES + WAITING_FRAME_BYTES));
   for (let beat = 0; beat < 3; beat += 1) {
     link.pump();
     beatOfClient(link);
@@ -187,7 +186,7 @@ test("a peer that sends on while too much of it waits gets answers without their
 
   link.feedServer();
   expect(server.machine.counts()).toMatchObject({
-    waitingBytes: 2 * (LARGE_BYTES + FRAME_HEADER_BYTES),
+    waitingBytes: 2 * (LARGE_BYTES + WAITING_FRAME_BYTES),
     droppedAnswersCount: 2,
   });
   link.pump();

@@ -210,6 +210,26 @@ describe("limits", () => {
     }
   });
 
+  test("of members that are asked to come are kept, too: who does not come holds a place until the time-out", async () => {
+    await using world = await World.open({ limits: { streamsMax: 3 } }, async () => ({ body }));
+    world.ports.network.isSilent = true;
+    const asked = [1, 2, 3].map(() =>
+      world.server.requestStream(RID, COMMAND, body).catch((error: unknown) => error),
+    );
+
+    await expect(world.server.requestStream(RID, COMMAND, body)).rejects.toMatchObject({
+      code: "ERR_HOLDFAST_STREAM_LIMIT",
+      category: "retry",
+    });
+    for (const outcome of asked)
+      expect(await world.run(outcome)).toMatchObject({ code: "ERR_HOLDFAST_STREAM_CUT" });
+    world.ports.network.isSilent = false;
+    await world.ports.clock.advance(1000);
+
+    expect([...(await world.run(world.server.requestStream(RID, COMMAND, body))).body]).toEqual([...body]);
+    await world.expectNothingLeft({});
+  });
+
   test("fifty streams at once do not mix", async () => {
     await using world = await World.open({
       limits: { windowBytes: 32, streamsPerPeerMax: 50 },

@@ -1,0 +1,414 @@
+/*
+ * Scenario 59 (docs/protocols/scenarios.md): a server, and a member, under all the load at once that careless and hostile peers can
+ * bring. What they hold stays below the bound of docs/protocols/sessions.md#memory, which the limits make, and is given back.
+ *
+ * Memory is measured after collecting garbage, against what the same load left behind in a first world: code, pools, and the
+ * memory that all streams share, which stay for good, are there by then.
+ */
+import { setMaxListeners } from "node:events";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import type { ByteStream } from "@holdfast/environment";
+import { MemorySessionPorts } from "@holdfast/memory-ports";
+import {
+  BATCH_FRAMES_BYTES_MAX,
+  FRAME_FLAG_RESPONSE,
+  FRAME_HEADER_BYTES,
+  FrameParser,
+  decodeFrame,
+  encodeFrame,
+} from "@holdfast/wire-format";
+import { expect, test } from "vitest";
+import {
+  CALL_OVERLOADED,
+  CHALLENGE_FRAME_BYTES,
+  Challenge,
+  type ClientSession,
+  DEFAULT_SESSION_TIMING,
+  GREETING_CONNECTIONS_MAX,
+  PROTOCOL_VERSION,
+  type Respond,
+  SMALL_ANSWER_BYTES,
+  STREAMS_PER_PEER_MAX,
+  type ServerSessions,
+  type SessionLimits,
+  type SessionTiming,
+  WAITING_REQUESTS_MAX,
+  greetingFrame,
+  startClientSession,
+  startServerSessions,
+} from "../src/index.ts";
+import { SLOT_BYTES } from "../src/streams/stream-memory.ts";
+
+const MIB = 2 ** 20;
+const TERM = 1n;
+const identity = { fsid: 7n, key: new Uint8Array(32).fill(1) };
+
+/** The server's, lower than by default, so that hostile members reach all of them in a second; they bound the same things. */
+const LIMITS: SessionLimits = {
+  requestsInFlightMax: 2048,
+  requestBytesMax: 8 * MIB,
+  outboxBytesMax: 8 * MIB,
+  outboxBusyBytes: 2 * MIB,
+  inboxBytesMax: 8 * MIB,
+};
+
+/** Those of the member that only calls and cancels. */
+const OWN_LIMITS: SessionLimits = {
+  requestsInFlightMax: 256,
+  requestBytesMax: MIB,
+  outboxBytesMax: MIB,
+  outboxBusyBytes: MIB,
+  inboxBytesMax: MIB,
+};
+
+const WINDOW_BYTES = MIB;
+
+/** Nobody is given up for its silence here: the load is all there at once. */
+const TIMING: SessionTiming = {
+  ...DEFAULT_SESSION_TIMING,
+  peerTimeoutMs: 10_000,
+  greetingTimeoutMs: 10_000,
+  forgetMs: 60_000,
+};
+
+/** What the page says that a side keeps of one session. */
+function sessionBytesMax(limits: SessionLimits): number {
+  const { requestsInFlightMax, requestBytesMax, outboxBytesMax, inboxBytesMax } = limits;
+  const small = requestsInFlightMax * (SMALL_ANSWER_BYTES + FRAME_HEADER_BYTES);
+  const bookkeeping = requestsInFlightMax * REQUEST_BYTES + CHUNKS_BYTES;
+  return (
+    requestBytesMax + 2 * outboxBytesMax + small + inboxBytesMax + 3 * BATCH_FRAMES_BYTES_MAX + bookkeeping
+  );
+}
+
+/** What the page says that a stream's two directions keep at one side. */
+const EXCHANGE_BYTES_MAX = 2 * WINDOW_BYTES + 2 * SLOT_BYTES + 16 * 1024;
+
+/** As in the page: of a request beside its body; of the chunks that a session keeps; of one who greets. */
+const REQUEST_BYTES = 512;
+const CHUNKS_BYTES = 48 * 16 * 1024;
+const STRANGER_BYTES = 8 * 1024;
+
+/** All of it. Streams share memory that is there from the first of them on: what is above that counts. */
+function bytesMax(): number {
+  const strangers = GREETING_CONNECTIONS_MAX * STRANGER_BYTES;
+  const atServer = (MEMBERS.length + 1) * sessionBytesMax(LIMITS);
+  const atMember = sessionBytesMax(OWN_LIMITS) + WAITING_REQUESTS_MAX * REQUEST_BYTES;
+  const streams = 2 * STREAMS_PER_PEER_MAX * EXCHANGE_BYTES_MAX;
+  return strangers + atServer + atMember + Math.max(0, streams - STREAM_MEMORY_BYTES);
+}
+
+/** The memory that streams share. */
+const STREAM_MEMORY_BYTES = 64 * MIB;
+
+const MEMBERS = [11n, 12n, 13n] as const;
+const CARELESS = 5n;
+
+/** Commands of the test: answered with much, with little, never. */
+const MUCH = 1;
+const LITTLE = 2;
+const NEVER = 3;
+
+/** More frames without bodies than may wait. */
+const FLOOD_COUNT = 500_000;
+
+const much = new Uint8Array(32 * 1024);
+const little = new Uint8Array(SMALL_ANSWER_BYTES);
+const none = new Uint8Array(0);
+
+/** A member that knows the key and keeps to nothing else. */
+class HostileMember {
+  readonly rid: bigint;
+  isCut = false;
+  readonly #stream: ByteStream;
+  readonly #ports: MemorySessionPorts;
+  readonly #parser: FrameParser = new FrameParser();
+  #greeted: ((bytes: Uint8Array) => void) | undefined;
+  #seq = 0;
+  #id = 0;
+  /** What it says to have received; what it has received. */
+  #saidSeq = 0;
+  #seenSeq = 0;
+
+  private constructor(rid: bigint, stream: ByteStream, ports: MemorySessionPorts) {
+    this.rid = rid;
+    this.#stream = stream;
+    this.#ports = ports;
+  }
+
+  static async join(rid: bigint, ports: MemorySessionPorts, address: string): Promise<HostileMember> {
+    const member = new HostileMember(rid, await ports.network.dial(address), ports);
+    member.#greeted = (bytes) => {
+      const { nonce } = Challenge.decode(decodeFrame(bytes.subarray(0, CHALLENGE_FRAME_BYTES)).body);
+      member.#greeted = undefined;
+      member.#stream.write(greetingFrame(greetingOf(rid), nonce, identity.key, ports.cryptography));
+    };
+    member.#stream.start({
+      data: (bytes) => member.#received(bytes),
+      closed: () => {
+        member.isCut = true;
+      },
+      drained() {},
+    });
+    await ports.clock.advance(5);
+    return member;
+  }
+
+  /** Sends so many requests, in large pieces. */
+  async ask(count: number, command: number, body: Uint8Array): Promise<void> {
+    await this.#send(count, body, () => {
+      this.#id += 1;
+      return { id: this.#id, command, flags: 0 };
+    });
+  }
+
+  /** Answers one request of the server again and again. */
+  async answer(count: number, id: number): Promise<void> {
+    await this.#send(count, none, () => ({ id, command: NEVER, flags: FRAME_FLAG_RESPONSE }));
+  }
+
+  /** Says that it has received what has come, but for the last `lag` frames. */
+  async acknowledge(lag = 0): Promise<void> {
+    this.#saidSeq = Math.max(this.#saidSeq, this.#seenSeq - lag);
+    this.#stream.write(
+      encodeFrame({ seq: 0, recvSeq: this.#saidSeq, id: 0, command: 0xff04, error: 0, flags: 0 }, none),
+    );
+    await this.#ports.clock.advance(2);
+  }
+
+  /** Leaves half of a batch with the server. */
+  async tear(): Promise<void> {
+    const frame = { seq: this.#seq + 1, recvSeq: 0, id: this.#id + 1, command: MUCH, error: 0, flags: 0 };
+    this.#stream.write(encodeFrame(frame, new Uint8Array(MIB)).subarray(0, -1));
+    await this.#ports.clock.advance(2);
+  }
+
+  close(): void {
+    this.#stream.destroy();
+  }
+
+  async #send(
+    count: number,
+    body: Uint8Array,
+    next: () => { readonly id: number; readonly command: number; readonly flags: number },
+  ): Promise<void> {
+    let pieces: Uint8Array[] = [];
+    for (let sent = 1; sent <= count; sent += 1) {
+      this.#seq += 1;
+      pieces.push(encodeFrame({ seq: this.#seq, recvSeq: this.#saidSeq, error: 0, ...next() }, body));
+      if (sent % 64 > 0 && sent < count) continue;
+      this.#stream.write(Buffer.concat(pieces));
+      pieces = [];
+      await this.#ports.clock.advance(2);
+    }
+  }
+
+  #received(bytes: Uint8Array): void {
+    if (this.#greeted !== undefined) return this.#greeted(bytes);
+    this.#parser.push(bytes, ({ seq }) => {
+      this.#seenSeq = Math.max(this.#seenSeq, seq);
+      return true;
+    });
+  }
+}
+
+function greetingOf(rid: bigint): Parameters<typeof greetingFrame>[0] {
+  const { fsid } = identity;
+  const [nonce, flags] = [new Uint8Array(32), { isVoter: false, isLeaving: false }];
+  return {
+    version: PROTOCOL_VERSION,
+    fsid,
+    formatHash: 0n,
+    rid,
+    term: 0n,
+    attempt: 1,
+    recvSeq: 0,
+    nonce,
+    ...flags,
+  };
+}
+
+/** A server, a member of it that is careless, and the hostile ones. */
+class World {
+  readonly ports: MemorySessionPorts = new MemorySessionPorts();
+  server!: ServerSessions;
+  client!: ClientSession;
+  readonly hostile: HostileMember[] = [];
+  readonly #owed: Respond[] = [];
+  readonly #cancel: AbortController = new AbortController();
+  readonly #waiting: Promise<unknown>[] = [];
+  readonly outcomes: Map<number, number> = new Map();
+
+  static async open(): Promise<World> {
+    const world = new World();
+    // One signal ends all that waits.
+    setMaxListeners(0, world.#cancel.signal);
+    const streamLimits = { windowBytes: WINDOW_BYTES };
+    const answer = (command: number, respond: Respond): void => {
+      if (command === NEVER) world.#owed.push(respond);
+      else respond(0, command === MUCH ? much : little);
+    };
+    world.server = await startServerSessions(
+      {
+        ...{
+          identity,
+          listenAddress: "memory:server",
+          term: TERM,
+          timing: TIMING,
+          limits: LIMITS,
+          streamLimits,
+        },
+        handle: (_, command, __, respond) => answer(command, respond),
+        // It never reads what comes, and answers with more than anybody takes.
+        handleStream: () => Promise.resolve({ body: none, stream: endless() }),
+      },
+      world.ports,
+    );
+    world.client = startClientSession(
+      {
+        ...{ identity, rid: CARELESS, address: world.server.address, timing: TIMING, streamLimits },
+        limits: OWN_LIMITS,
+        handle: (_, command, __, respond) => answer(command, respond),
+      },
+      world.ports,
+    );
+    await world.ports.clock.advance(10);
+    return world;
+  }
+
+  /** All of it at once. */
+  async load(): Promise<void> {
+    await this.#strangers();
+    for (const rid of MEMBERS) {
+      const member = await HostileMember.join(rid, this.ports, this.server.address);
+      this.hostile.push(member);
+      await this.#fillWindow(member);
+      await this.#neverRead(member);
+    }
+    const [first, second, third] = this.hostile;
+    // Half a million answers, without bodies, to one request: each is right until the first has had its turn.
+    await first?.answer(FLOOD_COUNT, 1);
+    // Always behind by more than what makes requests wait, for thirty times as much as may wait.
+    for (let round = 0; round < 120; round += 1) {
+      await second?.acknowledge(100);
+      await second?.ask(64, MUCH, much);
+    }
+    await second?.tear();
+    // Takes nothing, and asks on.
+    await third?.ask(4000, LITTLE, new Uint8Array(8 * 1024));
+    await this.#careless();
+  }
+
+  /** Hostile members are gone for as long as it takes to forget them; the careless one is answered at last, and stays. */
+  async recover(): Promise<void> {
+    this.#cancel.abort();
+    for (const member of this.hostile.splice(0)) member.close();
+    for (const respond of this.#owed.splice(0)) respond(0, none);
+    await this.ports.clock.advance(TIMING.forgetMs + 10_000);
+    await Promise.all(this.#waiting.splice(0));
+  }
+
+  async #strangers(): Promise<void> {
+    const greeting = greetingFrame(
+      greetingOf(99n),
+      new Uint8Array(32),
+      identity.key,
+      this.ports.cryptography,
+    );
+    for (let count = 0; count < 1000; count += 1) {
+      const stream = await this.ports.network.dial(this.server.address);
+      stream.start({ data() {}, closed() {}, drained() {} });
+      stream.write(greeting.subarray(0, -1));
+    }
+    await this.ports.clock.advance(2);
+  }
+
+  /** The server asks a member that never answers, until it may not. */
+  async #fillWindow(member: HostileMember): Promise<void> {
+    let isOver = false;
+    for (let call = 0; !isOver; call += 1) {
+      this.server.call(member.rid, NEVER, little, (error) => {
+        this.outcomes.set(error, (this.outcomes.get(error) ?? 0) + 1);
+        isOver = true;
+      });
+      if (call % 64 === 63) await member.acknowledge();
+    }
+    await member.acknowledge();
+  }
+
+  /** Asks for much and says nothing of what it has taken: what comes behind that waits. */
+  async #neverRead(member: HostileMember): Promise<void> {
+    await member.ask(64, MUCH, little);
+    await member.ask(250, MUCH, much);
+  }
+
+  /** Streams that nobody reads, calls that are cancelled, requests that wait. */
+  async #careless(): Promise<void> {
+    const { client } = this;
+    const { signal } = this.#cancel;
+    for (let count = 0; count < STREAMS_PER_PEER_MAX; count += 1) {
+      const asked = client.requestStream(MUCH, none, { source: endless(), signal });
+      this.#waiting.push(asked.catch(() => {}));
+    }
+    for (let call = 0; call < 2 * LIMITS.requestsInFlightMax; call += 1)
+      client.call(NEVER, little, () => {})();
+    for (let wait = 0; wait < WAITING_REQUESTS_MAX + 10; wait += 1)
+      this.#waiting.push(
+        client.request(NEVER, none, signal).catch((error: unknown) => {
+          const refused = error instanceof Error && "facts" in error ? JSON.stringify(error.facts) : "";
+          if (refused.includes(String(CALL_OVERLOADED)))
+            this.outcomes.set(-1, (this.outcomes.get(-1) ?? 0) + 1);
+        }),
+      );
+    await this.ports.clock.advance(100);
+  }
+}
+
+/** As much as anybody takes; one piece, again and again. */
+async function* endless(): AsyncGenerator<Uint8Array> {
+  for (;;) yield much;
+}
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
+
+/** Bytes that are held: objects, and the memory of buffers. */
+async function heldBytes(): Promise<number> {
+  for (let round = 0; round < 4; round += 1) {
+    collect();
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+test(
+  "scenario 59: whatever peers do at once, a server and a member hold no more than their limits say, and give it back",
+  { timeout: 60_000 },
+  async () => {
+    const warm = await World.open();
+    await warm.load();
+    await warm.recover();
+    const world = await World.open();
+    const startBytes = await heldBytes();
+
+    await world.load();
+    const peakBytes = await heldBytes();
+    console.log(
+      (peakBytes - startBytes) / MIB,
+      bytesMax() / MIB,
+      sessionBytesMax(LIMITS) / MIB,
+      sessionBytesMax(OWN_LIMITS) / MIB,
+      world.server.stats(),
+      world.client.stats(),
+      world.outcomes,
+    );
+    const loaded = { server: world.server.stats(), member: world.client.stats() };
+    await world.recover();
+    const endBytes = await heldBytes();
+    console.log((endBytes - startBytes) / MIB, world.server.stats(), world.client.stats());
+  },
+);
