@@ -34,7 +34,7 @@ export interface OpenVolumeOptions {
   readonly log?: Logger;
   /** Refuse any other volume than the one with this identity. */
   readonly fsid?: bigint;
-  /** Name of this process in `holdfast status`; default host and process id. */
+  /** Name of this process in `holdfast status`, 1 to 128 bytes; default host and process id. */
   readonly name?: string;
   /** Time limits; see docs/operations. */
   readonly timing?: MemberTiming;
@@ -141,6 +141,11 @@ export class Volume implements AsyncDisposable {
   }
 }
 
+/** What a process is called in the status unless it says otherwise. */
+export function defaultName(): string {
+  return `${hostname()}/${process.pid}`;
+}
+
 /**
  * Opens a volume and resolves once this process is a member of it.
  *
@@ -153,10 +158,12 @@ export class Volume implements AsyncDisposable {
  * @throws {@link VolumeError} when it is no volume, {@link DeviceError} when the device cannot be opened,
  * {@link TransportError} when this process could not listen where it was told to, {@link FenceAgentError} when the fence agent
  * cannot be executed.
+ * @throws RangeError when a name is empty or too long, or times do not fit each other.
  */
 export async function openVolume(url: string, options: OpenVolumeOptions = {}): Promise<Volume> {
   const { listen = DEFAULT_LISTEN_ADDRESS, fsid, timing, votes, pollMaxUs, signal, onLost } = options;
   const log = options.log ?? SILENT_LOGGER;
+  if (options.name === "") throw new RangeError("a name has 1 to 128 bytes: leave it away for host/process");
   if (listen !== false) checkListenAddress(listen);
   const fenceAgent = options.fenceAgent === undefined ? undefined : await openFenceAgent(options.fenceAgent);
   const device = await openBlockDevice(url, {
@@ -177,7 +184,7 @@ export async function openVolume(url: string, options: OpenVolumeOptions = {}): 
       log,
       processes: nodeProcesses,
       ...(fenceAgent === undefined ? {} : { fenceAgent }),
-      name: options.name ?? `${hostname()}/${process.pid}`,
+      name: options.name ?? defaultName(),
       ...(listen === false ? {} : { listenAddress: listen }),
       ...(fsid === undefined ? {} : { expectedFsid: fsid }),
       ...(timing === undefined ? {} : { timing }),

@@ -167,7 +167,9 @@ test("an export writes over nothing, and leaves nothing behind when it fails", a
 
   expect(await place.run(["export", url, "mine.txt"])).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining("cannot write mine.txt: EEXIST"),
+    stderr: expect.stringContaining(
+      "cannot write mine.txt: it is there already: give the name of a new file",
+    ),
   });
   expect(await place.run(["export", url, "new.jsonl", "--dataset", "nothing"])).toMatchObject({ code: 3 });
   expect(await readFile(place.path("mine.txt"), "utf8")).toBe("mine");

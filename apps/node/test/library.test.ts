@@ -125,3 +125,11 @@ function membersNow(url: string): readonly string[] {
   );
   return status.members.map(({ rid }) => rid);
 }
+
+test("an empty name is refused: nobody could tell that process from another in the status", async () => {
+  const url = await place.volume("nameless.hf");
+
+  await expect(openVolume(url, { name: "" })).rejects.toThrow(
+    new RangeError("a name has 1 to 128 bytes: leave it away for host/process"),
+  );
+});

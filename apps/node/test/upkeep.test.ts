@@ -48,6 +48,19 @@ test("a member that is alone where two must agree says so: in its log, and in th
   expect(await lonely.end("SIGTERM")).toMatchObject({ code: 0 });
 });
 
+test("a status that had to elect itself says so, since each such command uses up a term", async () => {
+  const url = await place.volume("nobody.hf");
+
+  const alone = await place.succeed(["status", url]);
+  await place.member(url);
+  const served = await place.succeed(["status", url]);
+
+  const own =
+    /server .* since term \d+, this command itself, since nobody else serves: keep a member running/;
+  expect(alone).toMatch(own);
+  expect(served).not.toMatch(own);
+});
+
 test("tune --offline takes the place of voters that are too few", async () => {
   await place.succeed(["mkfs", "few.hf", "--size", "16M", "--votes", "2"]);
   const lonely = new MemberProcess(place.spawn(["run", "few.hf", "--json"]));

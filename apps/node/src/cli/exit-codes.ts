@@ -29,7 +29,9 @@ export class NotFoundError extends HoldfastError<"ERR_HOLDFAST_NOT_FOUND", Recor
 /** A file that is to be read or written, and cannot be. */
 export class FileError extends HoldfastError<"ERR_HOLDFAST_FILE", { readonly path: string }> {
   constructor(verb: "read" | "write", path: string, cause: unknown) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const text = cause instanceof Error ? cause.message : String(cause);
+    const isThere = cause instanceof Error && "code" in cause && cause.code === "EEXIST";
+    const reason = isThere ? "it is there already: give the name of a new file" : text;
     super("ERR_HOLDFAST_FILE", "io", `cannot ${verb} ${path}: ${reason}`, { path }, { cause });
   }
 }

@@ -28,7 +28,7 @@ export class Obstacles implements Logger {
   }
 
   #obstacleOf(facts: object): string | undefined {
-    const { event, missing, votes, refusal, address } = facts as Readonly<Record<string, unknown>>;
+    const { event, missing, votes, refusal, address, err } = facts as Readonly<Record<string, unknown>>;
     switch (event) {
       case "election.short-of-votes":
         return `${String(votes)} voters must agree before one serves, and ${String(missing)} was there, this command included: start more members, or lower the number with "holdfast tune ${this.#url} --votes 1 --offline"`;
@@ -36,6 +36,8 @@ export class Obstacles implements Logger {
         return `whoever answers at the server's address refused this command (${String(refusal)}): it serves another volume, or the key on this device is not that of the server`;
       case "session.dial-failed":
         return `nobody answers at ${String(address)}, where the last server said that it is`;
+      case "session.find-failed":
+        return `the device does not tell where the server is: ${err instanceof Error ? err.message : String(err)}`;
       default:
         return undefined;
     }

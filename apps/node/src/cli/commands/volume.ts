@@ -2,6 +2,7 @@
  * Commands on the volume as a whole: mkfs, status, datasets.
  */
 import type { MemberStatus, StatusReply } from "@holdfast/member";
+import { defaultName } from "../../open-volume.ts";
 import { makeVolume } from "../../make-volume.ts";
 import { hex, print } from "../output.ts";
 import { startProgress } from "../progress.ts";
@@ -58,7 +59,7 @@ export async function runStatus(url: string, isJson: boolean, reach: ReachOption
     const server = status.members.find(({ rid }) => rid === status.server);
     await print(isJson, { url, fsid, label, ...numbers(status), via: access.via }, [
       `volume    ${hex(fsid)}${label === "" ? "" : ` "${label}"`} on ${url}`,
-      `server    ${hex(status.server)} ${server?.name ?? ""} since term ${status.term}`,
+      `server    ${hex(status.server)} ${server?.name ?? ""} since term ${status.term}${isOwn(server) ? OWN : ""}`,
       `terms     ${termsText(status)}`,
       `votes     ${votesText(status)}`,
       `space     ${sizeOf(status.freeBlocks)} free of ${sizeOf(status.totalBlocks)}, ${sizeOf(status.quarantinedBlocks)} in quarantine`,
@@ -71,6 +72,13 @@ export async function runStatus(url: string, isJson: boolean, reach: ReachOption
       ),
     ]);
   });
+}
+
+/** A command that elects itself uses up a term each time. */
+const OWN = ', this command itself, since nobody else serves: keep a member running ("holdfast run")';
+
+function isOwn(server: { readonly name: string } | undefined): boolean {
+  return server?.name === defaultName();
 }
 
 /** Creates a dataset. */
