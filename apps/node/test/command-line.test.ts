@@ -52,6 +52,11 @@ test.each([
   { args: ["run", "v", "--fence-agent", ""], message: "--fence-agent is empty" },
   { args: ["get", "v", "k", "--dataset", ""], message: "--dataset is empty" },
   { args: ["status", "v", "--listen", ""], message: "--listen is empty" },
+  { args: ["mkfs", "memory:a?size=64M"], message: "memory:a?size=64M would end with this command" },
+  {
+    args: ["scan", "v", "--reverse", "--from", "z", "--to", "a"],
+    message: "--from z is behind --to a: --from is the smaller key, also with --reverse",
+  },
   { args: ["status", ""], message: "the url is an empty word: give a path; is a variable not set?" },
   { args: ["import", "v", ""], message: "the file is an empty word" },
   { args: ["run", "v", "--name", "a", "--name", "b"], message: "--name is given twice: leave one away" },

@@ -42,7 +42,10 @@ function refuseRepeats(command: Command): void {
 
 function refuseEmpty(command: Command): void {
   for (const [index, argument] of command.registeredArguments.entries()) {
-    if (PLACES.has(argument.name()) && command.processedArgs[index] === "")
+    const value: unknown = command.processedArgs[index];
+    if (argument.name() === "url" && typeof value === "string" && value.startsWith("memory:"))
+      throw new UsageError(`${value} would end with this command: memory is for programs, give a path`);
+    if (PLACES.has(argument.name()) && value === "")
       throw new UsageError(`the ${argument.name()} is an empty word: give a path; is a variable not set?`);
   }
   for (const option of command.options) {

@@ -274,6 +274,10 @@ function addBulkCommands(program: Command): void {
         },
       ) => {
         const { from, to, prefix, limit, reverse = false } = options;
+        if (from !== undefined && to !== undefined && Buffer.compare(Buffer.from(from), Buffer.from(to)) > 0)
+          throw new UsageError(
+            `--from ${from} is behind --to ${to}: --from is the smaller key, also with --reverse`,
+          );
         const scan = {
           ...(from === undefined ? {} : { from }),
           ...(to === undefined ? {} : { to }),
