@@ -24,6 +24,8 @@ export class MemberProcess {
   readonly #child: ChildProcess;
   readonly #endedEarly: Promise<never>;
   #isEndOrdered = false;
+  /** In hexadecimal. */
+  #rid = "";
 
   private constructor(place: Place, child: ChildProcess) {
     this.place = place;
@@ -42,12 +44,17 @@ export class MemberProcess {
     const child = spawn(command, words, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
     const member = new MemberProcess(place, child);
     try {
-      await member.#nextLine();
+      member.#rid = await member.#nextLine();
       return member;
     } catch (error) {
       await member.end();
       throw error;
     }
+  }
+
+  /** Which member it is, in hexadecimal. */
+  get rid(): string {
+    return this.#rid;
   }
 
   /** True if the process ended and nobody had told it to. */
@@ -98,6 +105,8 @@ export class MemberProcess {
 interface Report {
   readonly isServing: boolean;
   readonly isConnected: boolean;
+  /** Members of the volume, those included that are dead and not evicted yet. */
+  readonly memberCount: number;
 }
 
 /** The members. */
@@ -121,15 +130,21 @@ export class Cluster {
     }
   }
 
-  /** The member that serves, and the others, all of them connected. */
+  /**
+   * The member that serves, and the others, all of them connected. Waits until whoever was killed before them is evicted: a server
+   * that fails beside a member that is silent already is another fault.
+   */
   async roles(): Promise<{ readonly server: MemberProcess; readonly others: readonly MemberProcess[] }> {
     for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += 20) {
       const reports = await Promise.all(
         this.#members.map((member) => member.ask<Report>({ kind: "report" })),
       );
+      const isWhole = reports.every(
+        ({ isConnected, memberCount }) => isConnected && memberCount === reports.length,
+      );
       const serving = this.#members.filter((_, index) => reports[index]?.isServing);
       const [server] = serving;
-      if (server !== undefined && serving.length === 1 && reports.every(({ isConnected }) => isConnected))
+      if (server !== undefined && serving.length === 1 && isWhole)
         return { server, others: this.#members.filter((member) => member !== server) };
       await sleep(20);
     }
@@ -141,12 +156,13 @@ export class Cluster {
     return this.#endedCount + this.#members.filter(({ hasEndedItself }) => hasEndedItself).length;
   }
 
-  /** Ends a member and starts another one in its place. */
+  /** Ends a member and starts another one in its place, which has it evicted and its blocks freed. */
   async replace(old: MemberProcess): Promise<void> {
     if (old.hasEndedItself) this.#endedCount += 1;
     await old.end();
     const fresh = await MemberProcess.start(old.place);
     this.#members = this.#members.map((member) => (member === old ? fresh : member));
+    await fresh.ask({ kind: "fence", rid: old.rid });
   }
 
   /** Ends all of them. */

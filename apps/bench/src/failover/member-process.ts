@@ -6,7 +6,7 @@
  * and has a server record it: that server must be able to commit.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Dataset, openVolume, type Volume } from "holdfast";
+import { type Dataset, HoldfastError, openVolume, type Volume } from "holdfast";
 import { say } from "../child.ts";
 
 /** What the parent asks for. */
@@ -26,6 +26,8 @@ export type Order =
       /** Under the lock of another one. */
       readonly keptKey: string;
     }
+  /** A member, by its rid in hexadecimal, has ended for certain. */
+  | { readonly kind: "fence"; readonly rid: string }
   | { readonly kind: "close" };
 
 /** Milliseconds from the fault's beginning to the first acknowledgement of a write that began when it was complete. */
@@ -73,13 +75,13 @@ process.on("message", (message) => {
     },
   );
 });
-say("ready");
+say(volume.rid.toString(16));
 
 async function obey(order: Order): Promise<unknown> {
   switch (order.kind) {
     case "report": {
-      const { isServing, isConnected, rid } = volume.report();
-      return { isServing, isConnected, rid: rid.toString(16) };
+      const { isServing, isConnected } = volume.report();
+      return { isServing, isConnected, memberCount: (await volume.status()).members.length };
     }
     case "hold":
       await main.put(order.key, "held");
@@ -89,6 +91,8 @@ async function obey(order: Order): Promise<unknown> {
       return {};
     case "fault":
       return await waitsSince(order);
+    case "fence":
+      return await fence(BigInt(`0x${order.rid}`));
     case "close":
       return await close(volume);
   }
@@ -147,6 +151,17 @@ async function waitsSince(order: Extract<Order, { kind: "fault" }>): Promise<Wai
 function idle(): Load {
   const never = Number.POSITIVE_INFINITY;
   return { isOn: false, faultBeganMs: never, faultDoneMs: never, cachedMs: undefined, grantedMs: undefined };
+}
+
+/** Without it each fault would leave a part of the volume in quarantine: who writes over a network gives no evidence of its own. */
+async function fence(rid: bigint): Promise<object> {
+  try {
+    await volume.fence(rid, { isForced: true, operator: "the measurement" });
+  } catch (error) {
+    // It left in order, or its process was seen to be gone.
+    if (!(error instanceof HoldfastError) || error.code !== "ERR_HOLDFAST_FENCE_UNKNOWN") throw error;
+  }
+  return {};
 }
 
 async function close(open: Volume): Promise<object> {
