@@ -1,7 +1,7 @@
 /*
  * Mistakes in a call that every command refuses alike: what is told twice, what is empty, and whatever the parser finds.
  */
-import { type Command, CommanderError } from "commander";
+import type { Command, CommanderError } from "commander";
 import { UsageError } from "./exit-codes.ts";
 
 /** Options that mean something when they are empty. */
@@ -17,7 +17,7 @@ export function refuseMistakes(command: Command): void {
   });
   refuseRepeats(command);
   command.hook("preAction", (_, called) => {
-    if (called === command) refuseEmpty(command);
+    if (called === command) refuseValues(command);
   });
   for (const inner of command.commands) refuseMistakes(inner);
 }
@@ -40,7 +40,7 @@ function refuseRepeats(command: Command): void {
   }
 }
 
-function refuseEmpty(command: Command): void {
+function refuseValues(command: Command): void {
   for (const [index, argument] of command.registeredArguments.entries()) {
     const value: unknown = command.processedArgs[index];
     if (argument.name() === "url" && typeof value === "string" && value.startsWith("memory:"))

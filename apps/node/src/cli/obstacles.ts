@@ -28,11 +28,14 @@ export class Obstacles implements Logger {
   }
 
   #obstacleOf(facts: object): string | undefined {
-    const { event, missing, votes, refusal, address, err } = facts as Readonly<Record<string, unknown>>;
+    const { event, missing, votes, refusal, isProven, address, err } = facts as Readonly<
+      Record<string, unknown>
+    >;
     switch (event) {
       case "election.short-of-votes":
         return `${String(votes)} voters must agree before one serves, and ${String(missing)} was there, this command included: start more members, or lower the number with "holdfast tune ${this.#url} --votes 1 --offline"`;
       case "session.refused":
+        if (isProven === true) return `the server does not let this command in now (${String(refusal)})`;
         return `whoever answers at the server's address refused this command (${String(refusal)}): it serves another volume, or the key on this device is not that of the server`;
       case "session.dial-failed":
         return `nobody answers at ${String(address)}, where the last server said that it is`;

@@ -7,7 +7,18 @@
 import { type BlockDevice, DeviceError } from "@holdfast/environment";
 import { CorruptionError } from "@holdfast/quorum";
 import { VOLUME_FORMAT_HASH } from "../formats.ts";
-import { readSuperToRenew, type SuperBlock, VolumeError } from "../volume/super-block.ts";
+import {
+  readSuperToRenew,
+  type SuperBlock,
+  VolumeError,
+  type VolumeErrorCode,
+} from "../volume/super-block.ts";
+
+/** A sound super block, and not ours: ours was of this build. */
+const OF_ANOTHER_BUILD: ReadonlySet<VolumeErrorCode> = new Set([
+  "ERR_HOLDFAST_FORMAT_HASH",
+  "ERR_HOLDFAST_FORMAT_VERSION",
+]);
 
 /**
  * Why this member will never find a server here: a sound super block names another volume, another key, or another generation of
@@ -23,8 +34,9 @@ export async function foreignVolume(
     const isSame = fsid === own.fsid && generation === own.generation && isEqual(key, own.key);
     if (isSame) return undefined;
   } catch (error) {
-    if (error instanceof VolumeError || error instanceof DeviceError) return undefined;
-    throw error;
+    if (error instanceof DeviceError) return undefined;
+    if (!(error instanceof VolumeError)) throw error;
+    if (!OF_ANOTHER_BUILD.has(error.code)) return undefined;
   }
   return new CorruptionError(
     "ERR_HOLDFAST_TERMS_FOREIGN",

@@ -148,6 +148,21 @@ describe("renewal of the terms", () => {
     expect(await read(next, world, "k")).toBe("acknowledged");
   });
 
+  test("who is given as fenced and unknown to the volume is told of: mostly one that is in the way, mistyped", async () => {
+    await useOneTerm();
+    const zombie = await world.open();
+    zombie.host.kill();
+    await world.clock.advance(5000);
+
+    await expect(renew(world, new Set([0x123n]))).rejects.toMatchObject({
+      suspects: [{ rid: zombie.member.rid }],
+      message: expect.stringMatching(/; unknown to the volume, but given as fenced: 0000000000000123$/),
+    });
+    const { strangers } = await renew(world, new Set([zombie.member.rid, 0x123n]));
+
+    expect(strangers).toEqual([0x123n]);
+  });
+
   test("a member of the very process that renews, which no hint shows, stands in the way like any other", async () => {
     const processes = new TestProcesses();
     const server = await world.open();
