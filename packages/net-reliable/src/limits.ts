@@ -19,10 +19,13 @@ export const OUTBOX_BYTES_MAX: number = 64 * 1024 * 1024;
 export const OUTBOX_BUSY_BYTES: number = 8 * 1024 * 1024;
 
 /**
- * Greatest number of bytes of frames that wait. With more, the oldest goes on all the same; a peer that has then left
- * twice {@link OUTBOX_BYTES_MAX} unacknowledged takes nothing, and is cut off.
+ * Greatest sum of the bodies of frames that wait and of {@link WAITING_FRAME_BYTES} for each. With more, the oldest goes on
+ * all the same; a peer that has then left twice {@link OUTBOX_BYTES_MAX} unacknowledged takes nothing, and is cut off.
  */
 export const INBOX_BYTES_MAX: number = 64 * 1024 * 1024;
+
+/** What a frame that waits costs beside its body, a little more than measured: without it, empty ones would wait by the million. */
+export const WAITING_FRAME_BYTES = 256;
 
 /** An answer up to this size is kept whatever waits already: there are no more of them than unanswered requests. */
 export const SMALL_ANSWER_BYTES: number = 4 * 1024;

@@ -1,5 +1,10 @@
 import { expect, test } from "vitest";
-import { CALL_ANSWER_DROPPED, DEFAULT_SESSION_LIMITS, SMALL_ANSWER_BYTES, WAITING_FRAME_BYTES } from "../src/index.ts";
+import {
+  CALL_ANSWER_DROPPED,
+  DEFAULT_SESSION_LIMITS,
+  SMALL_ANSWER_BYTES,
+  WAITING_FRAME_BYTES,
+} from "../src/index.ts";
 import { Client, Link, Server, bytesOf } from "./rig.ts";
 
 const MIB = 2 ** 20;

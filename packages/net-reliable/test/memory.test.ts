@@ -27,6 +27,7 @@ import {
   DEFAULT_SESSION_TIMING,
   GREETING_CONNECTIONS_MAX,
   PROTOCOL_VERSION,
+  RequestError,
   type Respond,
   SMALL_ANSWER_BYTES,
   STREAMS_PER_PEER_MAX,
@@ -67,9 +68,9 @@ const WINDOW_BYTES = MIB;
 /** Nobody is given up for its silence here: the load is all there at once. */
 const TIMING: SessionTiming = {
   ...DEFAULT_SESSION_TIMING,
-  peerTimeoutMs: 10_000,
-  greetingTimeoutMs: 10_000,
-  forgetMs: 60_000,
+  peerTimeoutMs: 5000,
+  greetingTimeoutMs: 5000,
+  forgetMs: 12_000,
 };
 
 /** What the page says that a side keeps of one session. */
@@ -110,8 +111,17 @@ const MUCH = 1;
 const LITTLE = 2;
 const NEVER = 3;
 
+/** Requests that are more than may wait. */
+const REFUSED_COUNT = 10;
+
+/** What may be left: rests of what was compiled, and the like. A session that were kept would be many times as much. */
+const REST_BYTES_MAX = 2 * MIB;
+
 /** More frames without bodies than may wait. */
-const FLOOD_COUNT = 500_000;
+const FLOOD_COUNT = 100_000;
+
+/** Rounds of a member that is always behind, each with a quarter of what may wait. */
+const BEHIND_ROUNDS = 70;
 
 const much = new Uint8Array(32 * 1024);
 const little = new Uint8Array(SMALL_ANSWER_BYTES);
@@ -197,7 +207,7 @@ class HostileMember {
     for (let sent = 1; sent <= count; sent += 1) {
       this.#seq += 1;
       pieces.push(encodeFrame({ seq: this.#seq, recvSeq: this.#saidSeq, error: 0, ...next() }, body));
-      if (sent % 64 > 0 && sent < count) continue;
+      if (sent % (body.length > 0 ? 64 : 8192) > 0 && sent < count) continue;
       this.#stream.write(Buffer.concat(pieces));
       pieces = [];
       await this.#ports.clock.advance(2);
@@ -238,7 +248,8 @@ class World {
   readonly #owed: Respond[] = [];
   readonly #cancel: AbortController = new AbortController();
   readonly #waiting: Promise<unknown>[] = [];
-  readonly outcomes: Map<number, number> = new Map();
+  refusedCalls = 0;
+  refusedRequests = 0;
 
   static async open(): Promise<World> {
     const world = new World();
@@ -251,14 +262,12 @@ class World {
     };
     world.server = await startServerSessions(
       {
-        ...{
-          identity,
-          listenAddress: "memory:server",
-          term: TERM,
-          timing: TIMING,
-          limits: LIMITS,
-          streamLimits,
-        },
+        identity,
+        listenAddress: "memory:server",
+        term: TERM,
+        timing: TIMING,
+        limits: LIMITS,
+        streamLimits,
         handle: (_, command, __, respond) => answer(command, respond),
         // It never reads what comes, and answers with more than anybody takes.
         handleStream: () => Promise.resolve({ body: none, stream: endless() }),
@@ -267,7 +276,11 @@ class World {
     );
     world.client = startClientSession(
       {
-        ...{ identity, rid: CARELESS, address: world.server.address, timing: TIMING, streamLimits },
+        identity,
+        rid: CARELESS,
+        address: world.server.address,
+        timing: TIMING,
+        streamLimits,
         limits: OWN_LIMITS,
         handle: (_, command, __, respond) => answer(command, respond),
       },
@@ -277,9 +290,8 @@ class World {
     return world;
   }
 
-  /** All of it at once. */
-  async load(): Promise<void> {
-    await this.#strangers();
+  /** All of it at once; of what only takes long, a part. */
+  async load(part = 1): Promise<void> {
     for (const rid of MEMBERS) {
       const member = await HostileMember.join(rid, this.ports, this.server.address);
       this.hostile.push(member);
@@ -287,10 +299,10 @@ class World {
       await this.#neverRead(member);
     }
     const [first, second, third] = this.hostile;
-    // Half a million answers, without bodies, to one request: each is right until the first has had its turn.
-    await first?.answer(FLOOD_COUNT, 1);
-    // Always behind by more than what makes requests wait, for thirty times as much as may wait.
-    for (let round = 0; round < 120; round += 1) {
+    // Answers without bodies, by the ten thousand, to one request: each is right until the first has had its turn.
+    await first?.answer(part * FLOOD_COUNT, 1);
+    // Always behind by more than what makes requests wait, for many times as much as may wait.
+    for (let round = 0; round < part * BEHIND_ROUNDS; round += 1) {
       await second?.acknowledge(100);
       await second?.ask(64, MUCH, much);
     }
@@ -298,6 +310,7 @@ class World {
     // Takes nothing, and asks on.
     await third?.ask(4000, LITTLE, new Uint8Array(8 * 1024));
     await this.#careless();
+    await this.#strangers();
   }
 
   /** Hostile members are gone for as long as it takes to forget them; the careless one is answered at last, and stays. */
@@ -326,11 +339,10 @@ class World {
 
   /** The server asks a member that never answers, until it may not. */
   async #fillWindow(member: HostileMember): Promise<void> {
-    let isOver = false;
-    for (let call = 0; !isOver; call += 1) {
+    const before = this.refusedCalls;
+    for (let call = 0; this.refusedCalls === before; call += 1) {
       this.server.call(member.rid, NEVER, little, (error) => {
-        this.outcomes.set(error, (this.outcomes.get(error) ?? 0) + 1);
-        isOver = true;
+        if (error === CALL_OVERLOADED) this.refusedCalls += 1;
       });
       if (call % 64 === 63) await member.acknowledge();
     }
@@ -353,14 +365,12 @@ class World {
     }
     for (let call = 0; call < 2 * LIMITS.requestsInFlightMax; call += 1)
       client.call(NEVER, little, () => {})();
-    for (let wait = 0; wait < WAITING_REQUESTS_MAX + 10; wait += 1)
-      this.#waiting.push(
-        client.request(NEVER, none, signal).catch((error: unknown) => {
-          const refused = error instanceof Error && "facts" in error ? JSON.stringify(error.facts) : "";
-          if (refused.includes(String(CALL_OVERLOADED)))
-            this.outcomes.set(-1, (this.outcomes.get(-1) ?? 0) + 1);
-        }),
-      );
+    for (let wait = 0; wait < WAITING_REQUESTS_MAX + REFUSED_COUNT; wait += 1) {
+      const count = (error: unknown): void => {
+        if (error instanceof RequestError && error.facts.error === CALL_OVERLOADED) this.refusedRequests += 1;
+      };
+      this.#waiting.push(client.request(NEVER, none, signal).catch(count));
+    }
     await this.ports.clock.advance(100);
   }
 }
@@ -390,25 +400,50 @@ test(
   { timeout: 60_000 },
   async () => {
     const warm = await World.open();
-    await warm.load();
+    await warm.load(0.1);
     await warm.recover();
     const world = await World.open();
     const startBytes = await heldBytes();
 
     await world.load();
     const peakBytes = await heldBytes();
-    console.log(
-      (peakBytes - startBytes) / MIB,
-      bytesMax() / MIB,
-      sessionBytesMax(LIMITS) / MIB,
-      sessionBytesMax(OWN_LIMITS) / MIB,
-      world.server.stats(),
-      world.client.stats(),
-      world.outcomes,
-    );
-    const loaded = { server: world.server.stats(), member: world.client.stats() };
+    expect(peakBytes - startBytes).toBeLessThan(bytesMax());
+    // The load was there: every limit has been reached.
+    expect(world.server.stats()).toMatchObject({
+      greetingCount: GREETING_CONNECTIONS_MAX,
+      sessionsCount: MEMBERS.length + 1,
+      streams: { activeCount: STREAMS_PER_PEER_MAX },
+      cut: { sequence: 1, limit: 1 },
+    });
+    expect(world.server.stats().ended.crowded).toBeGreaterThan(0);
+    expect(world.server.stats().droppedAnswersCount).toBeGreaterThan(0);
+    expect(world.server.stats().waitingBytes).toBeGreaterThan(MEMBERS.length * (LIMITS.inboxBytesMax - MIB));
+    expect(world.client.stats()).toMatchObject({
+      pendingCount: OWN_LIMITS.requestsInFlightMax,
+      waitingCount: WAITING_REQUESTS_MAX,
+      streams: { activeCount: STREAMS_PER_PEER_MAX },
+    });
+    expect(world.refusedCalls).toBeGreaterThanOrEqual(MEMBERS.length);
+    expect(world.refusedRequests).toBe(REFUSED_COUNT);
+    const { requestBytesMax, outboxBusyBytes, inboxBytesMax } = LIMITS;
+    const fullBytes = requestBytesMax + outboxBusyBytes + inboxBytesMax - 2 * MIB;
+    expect(peakBytes - startBytes).toBeGreaterThan(MEMBERS.length * fullBytes);
+
     await world.recover();
     const endBytes = await heldBytes();
-    console.log((endBytes - startBytes) / MIB, world.server.stats(), world.client.stats());
+
+    expect(world.server.stats()).toMatchObject({
+      greetingCount: 0,
+      sessionsCount: 1,
+      waitingBytes: 0,
+      streams: { activeCount: 0 },
+    });
+    expect(world.client.stats()).toMatchObject({
+      pendingCount: 0,
+      waitingCount: 0,
+      streams: { activeCount: 0 },
+    });
+    expect(world.client.isConnected).toBe(true);
+    expect(endBytes - startBytes).toBeLessThan(REST_BYTES_MAX);
   },
 );
