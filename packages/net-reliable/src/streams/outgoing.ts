@@ -1,7 +1,7 @@
 import { invariant } from "@holdfast/environment";
 import { broken } from "./stream-errors.ts";
 import { HeaderWriter, STREAM_FRAME, StreamTrailer, codeBytes, streamFrame } from "./stream-frames.ts";
-import { STREAM_DATA_BYTES_MAX } from "./stream-limits.ts";
+import { FIRST_FRAMES_BYTES, STREAM_DATA_BYTES_MAX } from "./stream-limits.ts";
 import type { StreamMemory } from "./stream-memory.ts";
 import { StreamSum } from "./stream-sum.ts";
 
@@ -24,10 +24,11 @@ export class OutgoingStream {
    * Bytes that the next data frame should have of a piece of which `restBytes` are left; 0: wait for credit.
    *
    * A frame is half a window, or the piece's rest, and never less because credit came in odd amounts: both sides then
-   * move long runs that end where memory ends.
+   * move long runs that end where memory ends. The first ones are shorter, see {@link FIRST_FRAMES_BYTES}.
    */
   frameBytes(restBytes: number): number {
-    const bytes = Math.min(restBytes, this.#frameBytesMax);
+    const warmBytes = Math.max(FIRST_FRAMES_BYTES, Math.floor(this.#sentBytes / 8));
+    const bytes = Math.min(restBytes, this.#frameBytesMax, warmBytes);
     return bytes <= this.#grantedBytes - this.#sentBytes ? bytes : 0;
   }
 

@@ -6,6 +6,13 @@
 export const STREAM_DATA_BYTES_MAX: number = 1024 * 1024;
 
 /**
+ * The first frames have so many bytes, the later ones an eighth of all that went before. A new connection takes little at
+ * a time. Writes that find no room let the system's congestion control (BBR) conclude within its first round trips
+ * that the connection is slow, and it goes on timing each segment, at half the speed.
+ */
+export const FIRST_FRAMES_BYTES: number = 16 * 1024;
+
+/**
  * Bytes that a reader takes in before they are read, when the sender may be on another host: a window is what one round
  * trip carries, here 10 Gbit/s over 6 ms. The system gives memory only for what was ever reached.
  */

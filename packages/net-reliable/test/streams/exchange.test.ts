@@ -200,6 +200,27 @@ describe("credit", () => {
   });
 });
 
+describe("frames", () => {
+  test("begin short and grow with what went before, up to half a window", () => {
+    const { outgoing } = new Side().exchange;
+    const piece = new Uint8Array(4 * 1024 * 1024);
+    outgoing.grant(512 * 1024);
+    let sentBytes = 0;
+    const lengths: number[] = [];
+    while (sentBytes < piece.length) {
+      outgoing.grant(sentBytes + 512 * 1024);
+      const length = outgoing.frameBytes(piece.length - sentBytes);
+      outgoing.data(piece.subarray(0, length));
+      lengths.push(length);
+      sentBytes += length;
+    }
+
+    expect(lengths.slice(0, 10)).toEqual([...Array.from({ length: 9 }, () => 16_384), 18_432]);
+    expect(lengths.filter((length) => length === 256 * 1024).length).toBeGreaterThan(5);
+    expect(Math.max(...lengths)).toBe(256 * 1024);
+  });
+});
+
 describe("what is out of order breaks the stream", () => {
   const heading = headingFrame(HEADING, new Uint8Array(0));
   const trailer = direction(new Uint8Array(0), 1).subarray(-(24 + StreamTrailer.sizeBytes));
