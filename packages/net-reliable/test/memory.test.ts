@@ -8,25 +8,14 @@
 import { setMaxListeners } from "node:events";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import type { ByteStream } from "@holdfast/environment";
 import { MemorySessionPorts } from "@holdfast/memory-ports";
-import {
-  BATCH_FRAMES_BYTES_MAX,
-  FRAME_FLAG_RESPONSE,
-  FRAME_HEADER_BYTES,
-  FrameParser,
-  decodeFrame,
-  encodeFrame,
-} from "@holdfast/wire-format";
+import { BATCH_FRAMES_BYTES_MAX, FRAME_HEADER_BYTES } from "@holdfast/wire-format";
 import { expect, test } from "vitest";
 import {
   CALL_OVERLOADED,
-  CHALLENGE_FRAME_BYTES,
-  Challenge,
   type ClientSession,
   DEFAULT_SESSION_TIMING,
   GREETING_CONNECTIONS_MAX,
-  PROTOCOL_VERSION,
   RequestError,
   type Respond,
   SMALL_ANSWER_BYTES,
@@ -39,6 +28,7 @@ import {
   startClientSession,
   startServerSessions,
 } from "../src/index.ts";
+import { HostileMember, greetingOf } from "./hostile-member.ts";
 import { SLOT_BYTES } from "../src/streams/stream-memory.ts";
 
 const MIB = 2 ** 20;
@@ -127,118 +117,6 @@ const much = new Uint8Array(32 * 1024);
 const little = new Uint8Array(SMALL_ANSWER_BYTES);
 const none = new Uint8Array(0);
 
-/** A member that knows the key and keeps to nothing else. */
-class HostileMember {
-  readonly rid: bigint;
-  isCut = false;
-  readonly #stream: ByteStream;
-  readonly #ports: MemorySessionPorts;
-  readonly #parser: FrameParser = new FrameParser();
-  #greeted: ((bytes: Uint8Array) => void) | undefined;
-  #seq = 0;
-  #id = 0;
-  /** What it says to have received; what it has received. */
-  #saidSeq = 0;
-  #seenSeq = 0;
-
-  private constructor(rid: bigint, stream: ByteStream, ports: MemorySessionPorts) {
-    this.rid = rid;
-    this.#stream = stream;
-    this.#ports = ports;
-  }
-
-  static async join(rid: bigint, ports: MemorySessionPorts, address: string): Promise<HostileMember> {
-    const member = new HostileMember(rid, await ports.network.dial(address), ports);
-    member.#greeted = (bytes) => {
-      const { nonce } = Challenge.decode(decodeFrame(bytes.subarray(0, CHALLENGE_FRAME_BYTES)).body);
-      member.#greeted = undefined;
-      member.#stream.write(greetingFrame(greetingOf(rid), nonce, identity.key, ports.cryptography));
-    };
-    member.#stream.start({
-      data: (bytes) => member.#received(bytes),
-      closed: () => {
-        member.isCut = true;
-      },
-      drained() {},
-    });
-    await ports.clock.advance(5);
-    return member;
-  }
-
-  /** Sends so many requests, in large pieces. */
-  async ask(count: number, command: number, body: Uint8Array): Promise<void> {
-    await this.#send(count, body, () => {
-      this.#id += 1;
-      return { id: this.#id, command, flags: 0 };
-    });
-  }
-
-  /** Answers one request of the server again and again. */
-  async answer(count: number, id: number): Promise<void> {
-    await this.#send(count, none, () => ({ id, command: NEVER, flags: FRAME_FLAG_RESPONSE }));
-  }
-
-  /** Says that it has received what has come, but for the last `lag` frames. */
-  async acknowledge(lag = 0): Promise<void> {
-    this.#saidSeq = Math.max(this.#saidSeq, this.#seenSeq - lag);
-    this.#stream.write(
-      encodeFrame({ seq: 0, recvSeq: this.#saidSeq, id: 0, command: 0xff04, error: 0, flags: 0 }, none),
-    );
-    await this.#ports.clock.advance(2);
-  }
-
-  /** Leaves half of a batch with the server. */
-  async tear(): Promise<void> {
-    const frame = { seq: this.#seq + 1, recvSeq: 0, id: this.#id + 1, command: MUCH, error: 0, flags: 0 };
-    this.#stream.write(encodeFrame(frame, new Uint8Array(MIB)).subarray(0, -1));
-    await this.#ports.clock.advance(2);
-  }
-
-  close(): void {
-    this.#stream.destroy();
-  }
-
-  async #send(
-    count: number,
-    body: Uint8Array,
-    next: () => { readonly id: number; readonly command: number; readonly flags: number },
-  ): Promise<void> {
-    let pieces: Uint8Array[] = [];
-    for (let sent = 1; sent <= count; sent += 1) {
-      this.#seq += 1;
-      pieces.push(encodeFrame({ seq: this.#seq, recvSeq: this.#saidSeq, error: 0, ...next() }, body));
-      if (sent % (body.length > 0 ? 64 : 8192) > 0 && sent < count) continue;
-      this.#stream.write(Buffer.concat(pieces));
-      pieces = [];
-      await this.#ports.clock.advance(2);
-    }
-  }
-
-  #received(bytes: Uint8Array): void {
-    if (this.#greeted !== undefined) return this.#greeted(bytes);
-    this.#parser.push(bytes, ({ seq }) => {
-      this.#seenSeq = Math.max(this.#seenSeq, seq);
-      return true;
-    });
-  }
-}
-
-function greetingOf(rid: bigint): Parameters<typeof greetingFrame>[0] {
-  const { fsid } = identity;
-  const [nonce, flags] = [new Uint8Array(32), { isVoter: false, isLeaving: false }];
-  return {
-    version: PROTOCOL_VERSION,
-    fsid,
-    formatHash: 0n,
-    rid,
-    term: 0n,
-    attempt: 1,
-    recvSeq: 0,
-    nonce,
-    ...flags,
-  };
-}
-
 /** A server, a member of it that is careless, and the hostile ones. */
 class World {
   readonly ports: MemorySessionPorts = new MemorySessionPorts();
@@ -293,20 +171,20 @@ class World {
   /** All of it at once; of what only takes long, a part. */
   async load(part = 1): Promise<void> {
     for (const rid of MEMBERS) {
-      const member = await HostileMember.join(rid, this.ports, this.server.address);
+      const member = await HostileMember.join({ ...identity, rid }, this.ports, this.server.address);
       this.hostile.push(member);
       await this.#fillWindow(member);
       await this.#neverRead(member);
     }
     const [first, second, third] = this.hostile;
     // Answers without bodies, by the ten thousand, to one request: each is right until the first has had its turn.
-    await first?.answer(part * FLOOD_COUNT, 1);
+    await first?.answer(part * FLOOD_COUNT, NEVER, 1);
     // Always behind by more than what makes requests wait, for many times as much as may wait.
     for (let round = 0; round < part * BEHIND_ROUNDS; round += 1) {
       await second?.acknowledge(100);
       await second?.ask(64, MUCH, much);
     }
-    await second?.tear();
+    await second?.tear(MUCH);
     // Takes nothing, and asks on.
     await third?.ask(4000, LITTLE, new Uint8Array(8 * 1024));
     await this.#careless();
@@ -324,7 +202,7 @@ class World {
 
   async #strangers(): Promise<void> {
     const greeting = greetingFrame(
-      greetingOf(99n),
+      greetingOf(identity, 99n),
       new Uint8Array(32),
       identity.key,
       this.ports.cryptography,
