@@ -1,4 +1,5 @@
 import { assert, bigInt, property } from "fast-check";
+import { DEFAULT_MEMBER_TIMING } from "@holdfast/member";
 import { describe, expect, test } from "vitest";
 import {
   drawConfig,
@@ -84,6 +85,23 @@ describe("the plan of a run", () => {
       for (const { kind } of planRun(seed, WISHES).faults) drawn.add(kind);
 
     expect([...drawn].sort()).toEqual(FAULT_KINDS.filter((kind) => kind !== "roll-back-device").sort());
+  });
+
+  test("has a pause longer than every time-out in few seeds, which ends within the chaos, and nobody who would end it sooner", () => {
+    const plans = Array.from({ length: 600 }, (_, seed) => planRun(BigInt(seed), WISHES));
+    const outlasting = plans.filter(({ faults }) => faults.some(({ id }) => id === "long-pause"));
+
+    expect(outlasting.length).toBeGreaterThan(3);
+    expect(outlasting.length).toBeLessThan(20);
+    for (const { faults, config } of outlasting) {
+      const { atMs, lastsMs, kind } = faults.find(({ id }) => id === "long-pause") ?? faults[0] ?? {};
+      expect(["pause", "pause-server"]).toContain(kind);
+      expect(lastsMs).toBeGreaterThan(DEFAULT_MEMBER_TIMING.closeMs);
+      expect(lastsMs).toBeGreaterThan(DEFAULT_MEMBER_TIMING.session.forgetMs);
+      expect(config.chaosMs).toBeGreaterThan((atMs ?? 0) + (lastsMs ?? 0));
+      expect(config.volume.isFenced).toBe(false);
+    }
+    expect(planRun(110n, { ...WISHES, chaosMs: 4000 }).config.chaosMs).toBe(4000);
   });
 
   test("has no more voters than members, and enough of them to elect a server", () => {

@@ -114,6 +114,26 @@ test("a member that had written nothing leaves no segment", async () => {
   expect(server.done).toEqual([DEAD]);
 });
 
+test("who was evicted before it heard that it had joined joins anew: another number, a journal of its own, nothing of before", async () => {
+  const server = await start();
+  const before = await server.server.join(DEAD);
+  await server.evictions.mark(DEAD);
+  await server.evictions.finish(DEAD);
+
+  const again = await server.server.join(DEAD);
+
+  expect(again.number).toBeGreaterThan(before.number);
+  expect(again.evictGeneration).toBe(1n);
+  const old = new Set(before.journal.map(({ start: block }) => block));
+  expect(again.journal.filter(({ start: block }) => old.has(block))).toEqual([]);
+  const { trees, committer } = server.server.server;
+  expect(await trees.members.get(DEAD)).toMatchObject({ number: again.number, isEvicted: false });
+  expect(await trees.members.grants(DEAD)).toEqual([]);
+  const lost = before.journal.reduce((sum, { lengthBlocks }) => sum + lengthBlocks, 0);
+  expect(committer.committed.quarantine.blocks).toBeGreaterThanOrEqual(lost);
+  expect(await server.server.missingBlocks()).toBe(1);
+});
+
 test("one who is gone already is done at once", async () => {
   const server = await start();
 

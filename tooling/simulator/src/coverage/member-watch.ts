@@ -19,6 +19,9 @@ export interface MemberWatchOptions {
   readonly traffic: TrafficWatch;
 }
 
+/** The longest of a member's time-outs: that of its closing, and that behind which a server forgets its session. */
+const LONGEST_WAIT_MS = Math.max(DEFAULT_MEMBER_TIMING.closeMs, DEFAULT_MEMBER_TIMING.session.forgetMs);
+
 type Facts = Readonly<Record<string, unknown>>;
 
 /** Members that are evicted by one server before it gives out locks: so many make a point. */
@@ -72,6 +75,7 @@ export class MemberWatch {
       if (pausedAt === undefined || world.nowMs - pausedAt.ms <= DEFAULT_MEMBER_TIMING.leaseMs) return;
       counters.add("paused-past-lease");
       if (this.#wonCount > pausedAt.wonCount) counters.add("paused-past-election");
+      if (world.nowMs - pausedAt.ms > LONGEST_WAIT_MS) counters.add("paused-past-everything");
     });
   }
 

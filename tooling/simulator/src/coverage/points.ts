@@ -59,6 +59,7 @@ export const COVERAGE_POINTS: readonly CoveragePoint[] = [
     "paused-past-election",
     "a member that was stopped for longer than its lease and an election went on",
   ),
+  rare("paused-past-everything", "a member that was stopped for longer than every time-out went on"),
   rare("swizzle-clog-hit-server", "links of the server were clogged and let go in another order"),
   common("clock-jumped-back", "the wall clock of a member jumped back while its lease ran"),
   common("power-lost", "the device lost what was not flushed", [

@@ -24,14 +24,51 @@ export interface PlanWishes extends ConfigWishes {
   readonly faults?: readonly FaultKind[] | undefined;
 }
 
+/** Of so many seeds one has a process that stands still for longer than every time-out; more would cost more than they show. */
+const OUTLASTING_ONE_IN = 60;
+
+/** Longer than what a member waits for when it closes, and a server until it forgets a session. */
+const LONG_PAUSE_MIN_MS = 31_000;
+const LONG_PAUSE_MAX_MS = 35_000;
+
+/** Longest time between two calls of a client meanwhile. */
+const OUTLASTING_THINK_MS = 400;
+
+/** So long it may go on before everything is healed. */
+const BEHIND_LONG_PAUSE_MS = 1500;
+
 /** The run of a seed. */
 export function planRun(seed: bigint, wishes: PlanWishes): RunPlan {
   const random = new RandomStream(seed, "plan");
   const config = drawConfig(random.fork("config"), wishes);
   const { chaosMs, damage } = config;
+  const faults = drawFaults(random.fork("faults"), { chaosMs, damage, kinds: wishes.faults });
+  const isShaped = wishes.faults !== undefined || wishes.chaosMs !== undefined;
+  const outlasting = random.fork("outlasting");
+  if (isShaped || !outlasting.chance(1 / OUTLASTING_ONE_IN)) return { seed, config, faults };
+  const long = drawLongPause(outlasting, chaosMs);
+  const untilMs = long.atMs + long.lastsMs + BEHIND_LONG_PAUSE_MS;
   return {
     seed,
-    config,
-    faults: drawFaults(random.fork("faults"), { chaosMs, damage, kinds: wishes.faults }),
+    config: {
+      ...config,
+      chaosMs: untilMs,
+      // A fence agent would kill it.
+      volume: { ...config.volume, isFenced: false },
+      // Not more calls than in other runs, or the judge's search would take longer than all else.
+      load: { ...config.load, thinkMaxMs: OUTLASTING_THINK_MS },
+    },
+    faults: [...faults, long].sort((a, b) => a.atMs - b.atMs),
+  };
+}
+
+/** The server, or anybody, stands still among the other faults and goes on when all others have long recovered. */
+function drawLongPause(random: RandomStream, chaosMs: number): Fault {
+  return {
+    id: "long-pause",
+    kind: random.chance(0.5) ? "pause-server" : "pause",
+    atMs: random.between(300, chaosMs),
+    lastsMs: random.between(LONG_PAUSE_MIN_MS, LONG_PAUSE_MAX_MS),
+    choice: random.u32(),
   };
 }

@@ -84,8 +84,11 @@ export class ShadowMap {
    */
   committed({ term, seq, writer, payload }: CommitRecord): void {
     const image = this.#reader.imageOf(payload);
-    for (const [rid, { record }] of image.members)
-      if (record?.isEvicted === true) this.#lateEntries.evicted(rid);
+    for (const [rid, { record }] of image.members) {
+      if (record === undefined) continue;
+      if (record.isEvicted) this.#lateEntries.evicted(rid, record.number);
+      else this.#lateEntries.lives(rid, record.number);
+    }
     this.#terms.set(term, { winner: writer, runs: image.state.metadataGrants });
     const { newest } = this;
     if (newest === undefined || newest.term < term || (newest.term === term && newest.seq < seq))
