@@ -207,7 +207,7 @@ export class StreamConnection {
       }
       const end = offset + bytes;
       const payload = offset === 0 && end === piece.length ? piece : piece.subarray(offset, end);
-      await this.#writeData(outgoing.data(payload), payload);
+      await outgoing.data(payload, (header) => this.#writeData(header, payload));
       offset = end;
     }
     return this.#isWanted;

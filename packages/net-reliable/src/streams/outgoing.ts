@@ -61,8 +61,14 @@ export class OutgoingStream {
     this.#isSummed = isSummed;
   }
 
-  /** The header to send before `payload`, which has as many as {@link frameBytes}; valid until the next. */
-  data(payload: Uint8Array): Uint8Array {
+  /**
+   * Sends `payload`, which has as many bytes as {@link frameBytes}; returns what `write` does.
+   *
+   * It is summed up when it was written: meanwhile the other side reads, and says how far we may go on.
+   *
+   * @param write - Gives the header, which is valid until the next, and the payload to the network.
+   */
+  data<R>(payload: Uint8Array, write: (header: Uint8Array) => R): R {
     invariant(
       payload.length > 0 && payload.length <= this.frameBytes(payload.length),
       "data is sent within its credit",
@@ -70,9 +76,12 @@ export class OutgoingStream {
     invariant(!this.#isOver, "no data follows the trailer");
     const position = this.#sentBytes;
     this.#sentBytes += payload.length;
-    if (this.#isSummed) this.#sum.update(payload);
     const payloadBytes = payload.length;
-    return this.#headers.write({ type: STREAM_FRAME.DATA, payloadBytes, position, payloadChecksum: 0 });
+    const result = write(
+      this.#headers.write({ type: STREAM_FRAME.DATA, payloadBytes, position, payloadChecksum: 0 }),
+    );
+    if (this.#isSummed) this.#sum.update(payload);
+    return result;
   }
 
   /** The last frame of this direction; an empty `code` says that the stream is whole. */

@@ -210,7 +210,7 @@ describe("frames", () => {
     while (sentBytes < piece.length) {
       outgoing.grant(sentBytes + 512 * 1024);
       const length = outgoing.frameBytes(piece.length - sentBytes);
-      outgoing.data(piece.subarray(0, length));
+      outgoing.data(piece.subarray(0, length), () => {});
       lengths.push(length);
       sentBytes += length;
     }
