@@ -71,7 +71,7 @@ const SCENARIOS: readonly Scenario[] = [
     title:
       "Scenario 1: a server that stands still with a record queued is replaced, and its record changes nothing",
     faults: often("hold-server", [500, 3200], 2200),
-    happened: ["paused-past-election"],
+    happened: ["paused-past-election", "record-landed-late"],
     reigns: [2, Infinity],
   },
   {
@@ -82,7 +82,8 @@ const SCENARIOS: readonly Scenario[] = [
       fault("halves", 600, 2200, 0b001),
       fault("halves", 3500, 2000, 0b010),
     ],
-    happened: ["paused-past-election"],
+    happened: ["paused-past-election", "fault halves", "evicted-refused"],
+    reigns: [2, Infinity],
   },
   {
     title: "Scenario 3: a server dies before, between and behind the copies of its record",
@@ -151,7 +152,8 @@ const SCENARIOS: readonly Scenario[] = [
   {
     title: "Scenario 20: a device that stalls for half a minute and then completes everything has one server",
     faults: [fault("stall-disk", 500, 60_000)],
-    happened: ["fault stall-disk"],
+    happened: ["fault stall-disk", "locks-reported"],
+    reigns: [2, Infinity],
   },
   {
     title: "Scenario 23: a device that goes back to what it held before is no excuse for a broken invariant",
@@ -197,7 +199,7 @@ const SCENARIOS: readonly Scenario[] = [
       ...often("reset-streams", [500, 1000, 1500, 2000], 100, 0x100),
       ...often("crash", [1200, 2400, 3600], 300, 1),
     ],
-    happened: ["fault reset-streams", "fault crash"],
+    happened: ["fault reset-streams", "fault crash", "revoke-crossed-request"],
   },
   {
     title:
