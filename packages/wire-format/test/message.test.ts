@@ -141,6 +141,8 @@ describe("a value that breaks its declaration", () => {
     ["a string for a number", "91a131"],
     ["a negative number", "91ff"],
     ["a fraction", "91cb3ff8000000000000"],
+    ["what is no number", "91cb7ff8000000000000"],
+    ["infinity", "91cb7ff0000000000000"],
     ["a 64-bit number for a 32-bit one", "91cf0000000000000001"],
     ["an empty map for a number", "9180"],
     ["an empty map", "80"],
