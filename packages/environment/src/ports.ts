@@ -99,6 +99,8 @@ export interface ByteStream {
    * has them or the stream has ended. Not every stream has it; whoever finds none writes.
    */
   writeParts?(parts: readonly Uint8Array[], written: () => void): void;
+  /** Gives the network now what is queued; a stream without it does so by the end of the turn, as do all. */
+  flush?(): void;
   /** Bytes queued and not yet given to the network. */
   readonly queuedBytes: number;
   /** Ends the stream after what is queued; `closed` follows. Idempotent. */

@@ -1,3 +1,4 @@
+import { invariant } from "@holdfast/environment";
 import { FRAME_BODY_BYTES_MAX } from "@holdfast/wire-format";
 import { COMMAND_COME, COMMAND_FAREWELL, RESERVED_MIN } from "./codes.ts";
 import { unexpectedCommand } from "./errors.ts";
@@ -23,8 +24,14 @@ export function checkAsked(command: number): void {
   if (isReserved(command)) throw unexpectedCommand(command);
 }
 
+/** Checks what a handler answers. */
+export function checkAnswer(error: number, body: Uint8Array): void {
+  invariant(isU16(error), "an answer's error is a 16-bit number");
+  invariant(body.length <= FRAME_BODY_BYTES_MAX, "an answer fits into a frame");
+}
+
 /** True for what fits the frame's fields of 16 bits. */
-export function isU16(value: number): boolean {
+function isU16(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= 0xffff;
 }
 

@@ -21,6 +21,7 @@ import {
   greetingFrame,
   isWelcomeProven,
 } from "./greeting.ts";
+import { firstPartBytes } from "./halves.ts";
 import { Liveness, type LivenessVerdict } from "./liveness.ts";
 import type { SessionLimits } from "./limits.ts";
 import type { Done } from "./pending-requests.ts";
@@ -49,6 +50,8 @@ export interface ClientMachineEvents extends SessionEvents {
   }): void;
   /** We are refused, or turn away; unproven refusals come from a stranger and are never final. */
   refused(code: number, isProven: boolean): void;
+  /** Half of what a read brings about waits: {@link ClientMachine.drain} it, and flush. */
+  outputEarly(): void;
 }
 
 interface Link {
@@ -143,8 +146,11 @@ export class ClientMachine {
       this.#takeWelcome(link);
     }
     if (link.step !== "open" || this.#link !== link || offset === bytes.length) return;
+    const session = this.#session;
+    const earlyBytes = firstPartBytes(bytes.length);
     link.parser.push(offset === 0 ? bytes : bytes.subarray(offset), (frame) => {
-      this.#session.receive(frame);
+      session.receive(frame);
+      if (session.unsentBytes >= earlyBytes) this.#events.outputEarly();
       return this.#link === link;
     });
   }

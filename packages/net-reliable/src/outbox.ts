@@ -67,6 +67,7 @@ export class Outbox {
   #lastSeq = 0;
   #acknowledgedSeq = 0;
   #bytes = 0;
+  #unsentBytes = 0;
 
   /** @param keptOf - Finds the unanswered request of an id. */
   constructor(keptOf: (id: number) => KeptBody | undefined) {
@@ -90,8 +91,12 @@ export class Outbox {
 
   /** True if there is something that {@link drain} would write. */
   get hasUnsent(): boolean {
-    const chunk = this.#chunks[this.#sendingIndex];
-    return chunk !== undefined && (chunk.sent < chunk.end || this.#sendingIndex + 1 < this.#chunks.length);
+    return this.#unsentBytes > 0;
+  }
+
+  /** Bytes of the frames that {@link drain} would write. */
+  get unsentBytes(): number {
+    return this.#unsentBytes;
   }
 
   /** Adds a frame, whose seq is {@link lastSeq} + 1, and returns the chunk that it ends. */
@@ -110,6 +115,7 @@ export class Outbox {
     tail.end = writeFrame(tail.space, tail.end, header, body);
     tail.lastSeq = seq;
     this.#bytes += length;
+    this.#unsentBytes += length;
     this.#lastSeq = seq;
     return tail;
   }
@@ -155,12 +161,12 @@ export class Outbox {
     while (head !== undefined && head.lastSeq <= seq && this.#chunks.length > 1) {
       this.#chunks.shift();
       this.#sendingIndex = Math.max(0, this.#sendingIndex - 1);
-      this.#bytes -= head.end;
+      this.#forget(head);
       this.#retire(head);
       head = this.#chunks[0];
     }
     if (head !== undefined && head.lastSeq <= seq && head.wantedCount === 0) {
-      this.#bytes -= head.end;
+      this.#forget(head);
       empty(head);
     }
   }
@@ -172,10 +178,12 @@ export class Outbox {
       chunk.sent = 0;
       chunk.unsentSeq = chunk.firstSeq;
     }
+    this.#unsentBytes = this.#bytes;
     const head = this.#chunks[0];
     if (head === undefined) return;
     for (; head.sent < head.end && head.unsentSeq <= this.#acknowledgedSeq; head.unsentSeq += 1)
       head.sent += frameBytesAt(head.space, head.sent);
+    this.#unsentBytes -= head.sent;
   }
 
   /** Gives what is unsent to `write`, whole batches at a time, until that returns false; they acknowledge `recvSeq`. */
@@ -204,6 +212,7 @@ export class Outbox {
     this.#lastSeq = 0;
     this.#acknowledgedSeq = 0;
     this.#bytes = 0;
+    this.#unsentBytes = 0;
   }
 
   /** Gives back memory that only a busy session needs. */
@@ -213,7 +222,7 @@ export class Outbox {
     if (head === undefined || this.#chunks.length > 1) return;
     if (head.lastSeq > this.#acknowledgedSeq || head.wantedCount > 0) return;
     // It may still be full: the answer that acknowledged it came before its request was answered by it.
-    this.#bytes -= head.end;
+    this.#forget(head);
     this.#chunks.length = 0;
     this.#sendingIndex = 0;
   }
@@ -223,8 +232,15 @@ export class Outbox {
     const { space, sent: start, end } = chunk;
     writeBatchHeader(this.#batchHeader, 0, { seq: chunk.unsentSeq, recvSeq }, { frames: space, start, end });
     chunk.sent = end;
+    this.#unsentBytes -= end - start;
     chunk.unsentSeq = chunk.lastSeq + 1;
     return space.bytes.subarray(start, end);
+  }
+
+  /** A peer may acknowledge what it was not sent yet: that is not sent any more. */
+  #forget({ sent, end }: Chunk): void {
+    this.#bytes -= end;
+    this.#unsentBytes -= end - sent;
   }
 
   #newChunk(length: number, tail: Chunk | undefined): Chunk {

@@ -3,6 +3,7 @@ import { COMMAND_GREETING, COMMAND_STREAM_GREETING } from "./codes.ts";
 import { SessionError } from "./errors.ts";
 import { type DueFrame, FirstFrame } from "./first-frame.ts";
 import { GREETING_FRAME_BYTES, challengeFrame } from "./greeting.ts";
+import { firstPartBytes } from "./halves.ts";
 import type { Liveness } from "./liveness.ts";
 import type { Session } from "./session.ts";
 import type { StreamGreeting } from "./streams/stream-greeting-layouts.ts";
@@ -23,6 +24,8 @@ export interface Receptionist {
   receiveStream(connection: ServerConnection, frame: Frame): Reception<StreamVisit>;
   opened(connection: ServerConnection, rid: bigint): void;
   handedOver(connection: ServerConnection, visit: StreamVisit): void;
+  /** Half of what a read brings about waits: {@link ServerConnection.drain} it, and flush. */
+  outputEarly(connection: ServerConnection): void;
 }
 
 /** Whose byte stream has come, by which ticket (0: by none). */
@@ -109,8 +112,11 @@ export class ServerConnection {
     }
     const session = this.#session;
     if (session === undefined || this.#parser === undefined || offset === bytes.length) return;
+    const earlyBytes = firstPartBytes(bytes.length);
     this.#parser.push(offset === 0 ? bytes : bytes.subarray(offset), (frame) => {
-      if (this.#step === "open") session.receive(frame);
+      if (this.#step !== "open") return false;
+      session.receive(frame);
+      if (session.unsentBytes >= earlyBytes) this.#receptionist.outputEarly(this);
       return this.#step === "open";
     });
   }

@@ -80,6 +80,8 @@ export interface ServerMachineEvents {
   refused(rid: bigint, code: number): void;
   /** The connection has something to {@link ServerConnection.drain}. */
   output(connection: ServerConnection): void;
+  /** Half of what a read brings about waits: {@link ServerConnection.drain} it, and flush. */
+  outputEarly(connection: ServerConnection): void;
   /** Close the connection: `forgotten` after what is unsent, all others at once. */
   end(connection: ServerConnection, reason: EndReason): void;
   /** Byte streams of members that have a session; without it they are refused. */
@@ -170,6 +172,7 @@ export class ServerMachine {
         receiveStream: (from, frame) => this.#receiveStream(from, frame),
         opened: (from, rid) => this.#opened(from, rid),
         handedOver: (from, visit) => this.#events.streams?.handedOver(from, visit),
+        outputEarly: (from) => this.#events.outputEarly(from),
       },
       { nonce, address, acceptedAt: now },
       new Liveness(this.#config.timing, now),

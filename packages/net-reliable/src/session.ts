@@ -16,13 +16,8 @@
  * instead of returning effects, because it is the hot path: an effect per frame would cost more than the frame.
  */
 import { type Cancel, invariant } from "@holdfast/environment";
-import {
-  FRAME_BODY_BYTES_MAX,
-  FRAME_FLAG_RESPONSE,
-  FRAME_HEADER_BYTES,
-  type Frame,
-} from "@holdfast/wire-format";
-import { checkAsked, checkRequest, isU16 } from "./check-request.ts";
+import { FRAME_FLAG_RESPONSE, FRAME_HEADER_BYTES, type Frame } from "@holdfast/wire-format";
+import { checkAnswer, checkAsked, checkRequest } from "./check-request.ts";
 import { CALL_ABORTED, CALL_ANSWER_DROPPED, CALL_MALFORMED, COMMAND_HEARTBEAT } from "./codes.ts";
 import { isPeersFault, outOfRange, overLimit, unexpectedCommand } from "./errors.ts";
 import { heartbeatFrame } from "./heartbeat.ts";
@@ -104,6 +99,11 @@ export class Session {
   /** True if {@link drain} would write something. */
   get hasOutput(): boolean {
     return this.#outbox.hasUnsent || this.#isAcknowledgementDue();
+  }
+
+  /** Bytes of frames that {@link drain} would write. */
+  get unsentBytes(): number {
+    return this.#outbox.unsentBytes;
   }
 
   /**
@@ -326,8 +326,7 @@ export class Session {
     let isAnswered = false;
     const respond: Respond = (error, body) => {
       invariant(!isAnswered, "a request is answered once");
-      invariant(isU16(error), "an answer's error is a 16-bit number");
-      invariant(body.length <= FRAME_BODY_BYTES_MAX, "an answer fits into a frame");
+      checkAnswer(error, body);
       isAnswered = true;
       if (reign === this.#reign) this.#answer(id, command, error, body);
     };

@@ -2,8 +2,8 @@
  * Scenario 59 (docs/protocols/scenarios.md): a server, and a member, under all the load at once that careless and hostile peers can
  * bring. What they hold stays below the bound of docs/protocols/sessions.md#memory, which the limits make, and is given back.
  *
- * Memory is measured after collecting garbage, against what the same load left behind in a first world: code, pools, and the
- * memory that all streams share, which stay for good, are there by then.
+ * Memory is measured after collecting garbage, against what a part of the load left behind in a first world: code, pools, and
+ * the memory that all streams share, which stay for good, are there by then.
  */
 import { setMaxListeners } from "node:events";
 import { setFlagsFromString } from "node:v8";

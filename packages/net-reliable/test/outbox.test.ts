@@ -1,3 +1,4 @@
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { type KeptBody, Outbox } from "../src/outbox.ts";
 
@@ -35,3 +36,40 @@ test("a side at rest keeps what it has not sent, behind what was acknowledged", 
 
   expect(sent).toEqual([32, 4016]);
 });
+
+test("the bytes that are said to wait are those that leave, whatever was acknowledged or begun again", () => {
+  const step = fc.oneof(
+    fc.nat(9000),
+    fc.constantFrom("drain", "drain once", "acknowledge", "rewind", "trim", "clear"),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const outbox = new Outbox(() => undefined);
+      for (const step of steps) {
+        if (typeof step === "number")
+          outbox.append({ id: 1, command: 1, error: 0, flags: 1 }, new Uint8Array(step));
+        else if (step === "acknowledge")
+          outbox.acknowledge(Math.ceil((outbox.acknowledgedSeq + outbox.lastSeq) / 2));
+        else if (step === "rewind" || step === "trim" || step === "clear") outbox[step]();
+        else drained(outbox, step === "drain");
+      }
+
+      const waitingBytes = outbox.unsentBytes;
+      expect(outbox.hasUnsent).toBe(waitingBytes > 0);
+      expect(drained(outbox, true)).toBe(waitingBytes);
+      expect(outbox.unsentBytes).toBe(0);
+    }),
+  );
+});
+
+/** Bytes of the frames that leave. */
+function drained(outbox: Outbox, isAll: boolean): number {
+  let bytes = 0;
+  let isHeader = false;
+  outbox.drain(0, ({ length }) => {
+    isHeader = !isHeader;
+    if (!isHeader) bytes += length;
+    return isAll;
+  });
+  return bytes;
+}

@@ -50,6 +50,7 @@ export class Server {
   readonly links: Map<ServerConnection, Link> = new Map();
   admission = 0;
   isEcho = true;
+  outputEarly: () => void = () => {};
   /** Answers at once, if it has an answer; else `isEcho` counts. */
   answer: ((id: number, body: string) => string | undefined) | undefined = undefined;
 
@@ -69,6 +70,7 @@ export class Server {
         expired: (rid) => this.log.push(`expired ${rid}`),
         refused: (rid, code) => this.log.push(`refused ${rid} 0x${code.toString(16)}`),
         output: () => {},
+        outputEarly: () => this.outputEarly(),
         end: (connection, reason) => {
           this.log.push(`end ${reason}`);
           this.links.get(connection)?.serverEnded(reason === "forgotten");
@@ -90,6 +92,7 @@ export class Client {
   readonly answers: string[] = [];
   isIntroducing = true;
   isEcho = true;
+  outputEarly: () => void = () => {};
 
   constructor(rid: bigint, config: Partial<ClientMachineConfig> = {}) {
     this.machine = new ClientMachine(
@@ -100,6 +103,7 @@ export class Client {
           if (this.isEcho) respond(0, body);
         },
         output: () => {},
+        outputEarly: () => this.outputEarly(),
         greeted: ({ term, isNew, needsIntroduction }) => {
           this.log.push(`greeted ${term}${isNew ? " new" : ""}`);
           if (needsIntroduction && this.isIntroducing) this.machine.introduced(term);

@@ -37,7 +37,7 @@ export class SocketStream implements ByteStream {
   /** Start and end of what the last slab holds and the socket has not been given. */
   #pendingStart = 0;
   #pendingEnd = 0;
-  /** What waits as long as it is too little for a slab; its memory comes from Node's pool and is used once. */
+  /** Where what is too little for a slab waits; its memory comes from Node's pool and is sent at most once. */
   #snippet: Buffer | undefined;
   #snippetEnd = 0;
   #isFlushPlanned = false;
@@ -110,6 +110,10 @@ export class SocketStream implements ByteStream {
     this.#socket.uncork();
   }
 
+  flush(): void {
+    this.#flush();
+  }
+
   close(): void {
     if (this.#isEnding || this.#hasEnded) return;
     this.#flush();
@@ -147,17 +151,16 @@ export class SocketStream implements ByteStream {
     const neededBytes = this.#snippetEnd + bytes.length;
     let slab = this.#slabs[this.#slabs.length - 1];
     if (slab === undefined || this.#pendingEnd + neededBytes > SLAB_BYTES) {
-      if (this.#snippet === undefined || neededBytes > SLAB_BYTES) this.#flush();
+      if (this.#snippetEnd === 0 || neededBytes > SLAB_BYTES) this.#flush();
       slab = takeSlab();
       this.#slabs.push(slab);
       this.#pendingStart = 0;
       this.#pendingEnd = 0;
     }
-    if (this.#snippet !== undefined) {
-      this.#snippet.copy(slab, this.#pendingEnd, 0, this.#snippetEnd);
+    if (this.#snippetEnd > 0) {
+      this.#snippet?.copy(slab, this.#pendingEnd, 0, this.#snippetEnd);
       this.#pendingEnd += this.#snippetEnd;
       this.#snippetEnd = 0;
-      this.#snippet = undefined;
     }
     slab.set(bytes, this.#pendingEnd);
     this.#pendingEnd += bytes.length;
@@ -172,7 +175,7 @@ export class SocketStream implements ByteStream {
     if (this.#isEnding || this.#hasEnded) return;
     const slab = this.#slabs[this.#slabs.length - 1];
     let part: Buffer;
-    if (this.#snippet !== undefined) {
+    if (this.#snippet !== undefined && this.#snippetEnd > 0) {
       part = this.#snippet.subarray(0, this.#snippetEnd);
       this.#snippet = undefined;
       this.#snippetEnd = 0;
@@ -188,8 +191,8 @@ export class SocketStream implements ByteStream {
     const queued = this.queuedBytes;
     // A socket that was destroyed calls back before the network has let go of its slabs.
     if (queued === 0 && !this.#socket.destroyed) {
-      for (const slab of this.#slabs) giveSlab(slab);
-      this.#slabs.length = 0;
+      // Not by its length: to set that is a call into V8, at each write.
+      for (let slab = this.#slabs.pop(); slab !== undefined; slab = this.#slabs.pop()) giveSlab(slab);
       this.#pendingStart = 0;
       this.#pendingEnd = 0;
     }

@@ -154,6 +154,30 @@ describe("writing", () => {
   });
 });
 
+describe("flushing", () => {
+  test("what is flushed leaves in the middle of a turn, in order, whatever the turns before it wrote", async () => {
+    const { near, far, end } = await connectedPair();
+    const received = collect(far);
+    const lengths = [10, 200, 100, 4000, 32, 3000, 32, 70_000, 5];
+
+    for (const [index, length] of lengths.entries()) {
+      near.write(new Uint8Array(length).fill(index));
+      near.write(new Uint8Array(20).fill(index));
+      expect(near.queuedBytes).toBeGreaterThan(0);
+      near.flush?.();
+      expect(near.queuedBytes).toBe(0);
+      near.write(new Uint8Array(length).fill(index));
+      if (index % 3 === 0) await new Promise(setImmediate);
+    }
+    near.close();
+
+    const wanted = lengths.flatMap((length, index) => Array.from({ length: 2 * length + 20 }, () => index));
+    expect(Buffer.from(wanted).equals(await received)).toBe(true);
+    near.flush?.();
+    await end();
+  });
+});
+
 describe("writing parts", () => {
   test("they arrive in order between what was written before and after, and are told when the network has them", async () => {
     const { near, far, end } = await connectedPair();

@@ -11,8 +11,8 @@ import type { BodyName } from "./bodies.ts";
 import type { ContestantName } from "./contestants.ts";
 import { measureResets } from "./resets.ts";
 
-/** Length of the first run of each contestant, in those that count; it is not counted. */
-const WARM_RUNS = 5;
+/** Length of the first run of each contestant, in those that count; it is not counted. V8 goes on compiling for seconds. */
+const WARM_RUNS = 20;
 
 /** Contestants that meet each other, and the least ratios that are aimed at. */
 interface Heat {

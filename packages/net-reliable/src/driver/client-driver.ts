@@ -62,8 +62,8 @@ export class ClientDriver implements ClientSession {
     const findServer = options.findServer?.bind(options);
     if ((address === undefined) === (findServer === undefined))
       throw new TypeError("a session needs either the server's address or findServer, to find it");
-    this.rid = options.rid ?? randomRid(ports.random);
-    const { rid } = this;
+    const { rid = randomRid(ports.random) } = options;
+    this.rid = rid;
     this.#options = options;
     // How long others take to recover is theirs to say (`checkSessionTiming` with their time).
     checkSessionTiming(timing, Number.POSITIVE_INFINITY);
@@ -95,6 +95,7 @@ export class ClientDriver implements ClientSession {
             ? this.#streams.called(body, respond)
             : handle(rid, command, body, respond, id),
         output: () => this.#flushSoon(),
+        outputEarly: () => this.#flush(true),
         greeted: ({ term, isNew, needsIntroduction }) => this.#greeted(term, isNew, needsIntroduction),
         refused: (code, isProven) => this.#refused(code, isProven),
       },
@@ -388,9 +389,11 @@ export class ClientDriver implements ClientSession {
     void Promise.resolve().then(() => this.#flush());
   }
 
-  #flush(): void {
-    this.#isFlushDue = false;
-    if (this.#stream !== undefined && !this.#isBlocked)
-      this.#machine.drain(this.#write, this.#ports.clock.now());
+  /** @param isEarly - Bytes are still being taken: what else they bring leaves at their end. */
+  #flush(isEarly = false): void {
+    this.#isFlushDue = isEarly;
+    if (this.#stream === undefined || this.#isBlocked) return;
+    this.#machine.drain(this.#write, this.#ports.clock.now());
+    if (isEarly) this.#stream.flush?.();
   }
 }

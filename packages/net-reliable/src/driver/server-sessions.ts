@@ -115,6 +115,7 @@ class ServerDriver implements ServerSessions {
         expired: (rid) => this.#peerChanged(rid, "session.peer-expired", "member stayed away"),
         refused: (rid, code) => this.#countRefusal(rid, code),
         output: (connection) => this.#markDirty(connection),
+        outputEarly: (connection) => this.#drainEarly(connection),
         end: (connection, reason) => this.#end(connection, reason),
         streams: {
           secretOf: (visit) => this.#streams.secretOf(visit),
@@ -341,6 +342,13 @@ class ServerDriver implements ServerSessions {
       wire.isDirty = false;
       this.#drain(wire);
     }
+  }
+
+  #drainEarly(connection: ServerConnection): void {
+    const wire = this.#wires.get(connection);
+    if (wire === undefined) return;
+    this.#drain(wire);
+    wire.stream.flush?.();
   }
 
   #drain(wire: Wire): void {

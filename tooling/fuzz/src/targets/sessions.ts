@@ -186,6 +186,7 @@ class TestServer {
         expired: () => {},
         refused: () => {},
         output: () => {},
+        outputEarly: () => {},
         end: () => {},
       },
     );
@@ -277,6 +278,7 @@ function makeClient(rid: bigint, refused: (code: number) => void): ClientMachine
     {
       request: (_command, body, respond) => respond(0, body),
       output: () => {},
+      outputEarly: () => {},
       greeted: ({ term, needsIntroduction }) => {
         if (needsIntroduction) client.introduced(term);
       },
