@@ -41,6 +41,8 @@ export class SocketStream implements ByteStream {
   #snippet: Buffer | undefined;
   #snippetEnd = 0;
   #isFlushPlanned = false;
+  /** Bytes are being taken: what they bring about leaves at their end. */
+  #isTaking = false;
   #isFull = false;
   #isEnding = false;
   #hasEnded = false;
@@ -75,7 +77,14 @@ export class SocketStream implements ByteStream {
     }
     const take = (bytes: Uint8Array): void => {
       this.#polling.arrived();
-      if (!this.#isEnding) handlers.data(bytes);
+      if (this.#isEnding) return;
+      this.#isTaking = true;
+      try {
+        handlers.data(bytes);
+      } finally {
+        this.#isTaking = false;
+        this.#flush();
+      }
     };
     if (this.#readTarget !== undefined) {
       this.#readTarget.take = take;
@@ -138,7 +147,7 @@ export class SocketStream implements ByteStream {
       this.#snippet.set(bytes, this.#snippetEnd);
       this.#snippetEnd += bytes.length;
     }
-    if (this.#isFlushPlanned) return;
+    if (this.#isFlushPlanned || this.#isTaking) return;
     this.#isFlushPlanned = true;
     process.nextTick(() => {
       this.#isFlushPlanned = false;
