@@ -12,7 +12,7 @@ import type { ContestantName } from "./contestants.ts";
 import { measureResets } from "./resets.ts";
 
 /** Length of the first run of each contestant, in those that count; it is not counted. V8 goes on compiling for seconds. */
-const WARM_RUNS = 20;
+const WARM_RUNS = 10;
 
 /** Contestants that meet each other, and the least ratios that are aimed at. */
 interface Heat {
