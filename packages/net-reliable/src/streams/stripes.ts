@@ -7,7 +7,7 @@
  * changes it. The multiplication carries a change to higher bits, the rotation back to lower ones and on to the other
  * words, so that two changes do not cancel by their places alone, as they do in plain sums. (The family is that of xxHash;
  * the shape is chosen for the vector instructions of WebAssembly, where products of 16 bits take half the time of those of
- * 32: about 50 GB/s where the bytes lie in its memory, zlib's CRC-32 6 on the same processor, and this in JavaScript 1.)
+ * 32: about 50 GB/s where the bytes lie in its memory, zlib's CRC-32 6 on the same processor, and this in JavaScript 2.)
  */
 import { type LanesMixing, STRIPE_BYTES, vector } from "@holdfast/wire-format";
 
