@@ -36,6 +36,7 @@ export class Reign {
   readonly #options: ReignOptions;
   readonly #rest: OwnAddressRest;
   #voter: Voter;
+  #voterStopped: Promise<void> = Promise.resolve();
   #role: ServerRole | undefined;
   #starting: Promise<void> = Promise.resolve();
   #isStopping = false;
@@ -50,7 +51,7 @@ export class Reign {
       clock,
       dial: (signal) => transport.dial(listenAddress, signal),
       dialMs: timing.session.greetingTimeoutMs,
-      onReached: () => this.#voteAgain(),
+      onReached: () => void this.#voteAgain(),
     });
   }
 
@@ -136,7 +137,10 @@ export class Reign {
     );
   }
 
-  #voteAgain(): void {
+  async #voteAgain(): Promise<void> {
+    // Its device may still be busy with the last write of the voter before.
+    await this.#voterStopped;
+    if (this.#isStopping) return;
     const { log, rid, listenAddress } = this.#options.server;
     log.info({ event: "voter.resumed", rid, address: listenAddress }, "this process reaches itself again");
     this.#voter = this.#vote();
@@ -209,7 +213,7 @@ export class Reign {
     else log.error(facts, "this server stopped, and does not run again");
     this.#options.onHalted(error);
     if (!this.#isStopping) {
-      this.#voter
+      this.#voterStopped = this.#voter
         .stop()
         .catch((cause: unknown) =>
           log.error({ event: "voter.failed", err: cause }, "the voter did not stop"),

@@ -160,11 +160,10 @@ export class Attendance {
 
   /** Changes how the volume is run. */
   async tune(rid: bigint, body: Uint8Array): Promise<Uint8Array> {
-    const { committer, requests } = this.#options;
-    const request = body.slice();
-    const members = await committer.read((trees) => trees.members.list());
-    const voters = [...members].filter(([other, { isVoter }]) => isVoter && this.roster.isConnected(other));
-    const reply = await requests.tune(rid, request, voters.length);
+    const reply = await this.#options.requests.tune(rid, body, async (trees) => {
+      const members = [...(await trees.members.list())];
+      return members.filter(([other, { isVoter }]) => isVoter && this.roster.isConnected(other)).length;
+    });
     this.#farewells.review();
     return reply;
   }

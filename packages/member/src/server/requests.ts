@@ -212,15 +212,20 @@ export class Requests {
   /**
    * Changes how many votes it takes to campaign.
    *
-   * @param voters - Voters that are members and connected.
+   * @param countVoters - Voters that are members and connected.
    */
-  async tune(rid: bigint, body: Uint8Array, voters: number): Promise<Uint8Array> {
+  async tune(
+    rid: bigint,
+    body: Uint8Array,
+    countVoters: (trees: VolumeTrees) => Promise<number>,
+  ): Promise<Uint8Array> {
     const request = TuneOperation.decode(body);
     const { votes, isForced } = request;
     checkVotes(votes);
     const { log, leadership } = this.#options;
     let isChanged = false;
-    const result = await this.#once(rid, request, (trees) => {
+    const result = await this.#once(rid, request, async (trees) => {
+      const voters = await countVoters(trees);
       if (votes > voters && !isForced)
         throw new RefusedError(
           Refusal.tooFewVoters,
@@ -228,7 +233,7 @@ export class Requests {
         );
       trees.amend({ votes });
       isChanged = true;
-      return Promise.resolve(EMPTY_BODY);
+      return EMPTY_BODY;
     });
     if (isChanged)
       log.info({ event: "votes.changed", term: leadership.term, votes }, "another number of votes is needed");
