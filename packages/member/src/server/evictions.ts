@@ -121,7 +121,6 @@ export class Evictions {
     if (record !== undefined) {
       const replayed = await this.#replay(rid, record);
       if (replayed === undefined) return this.#retries.arm(rid, RETRY_MS);
-      this.#waiting.delete(rid);
       await this.#quarantineGrants(rid);
       await this.#remove(rid, record, replayed);
       const { itemCount, segments } = replayed;
@@ -130,6 +129,8 @@ export class Evictions {
         "a member was evicted",
       );
     }
+    // Whoever is gone by other ways, too: the one that waits longest tells of all.
+    this.#waiting.delete(rid);
     onDone(rid);
   }
 
