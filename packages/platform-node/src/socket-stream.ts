@@ -10,19 +10,12 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { type ByteStream, type ByteStreamHandlers, invariant } from "@holdfast/environment";
 import type { Polling } from "./polling.ts";
+import type { ReadTarget } from "./reading.ts";
 import { SLAB_BYTES, giveSlab, takeSlab } from "./slabs.ts";
 import { LINGER_MS, QUEUE_HIGH_BYTES, QUEUE_LOW_BYTES } from "./stream-limits.ts";
 
 /** Memory of what is often all that a stream says in a turn, a heartbeat or one message: it needs no slab. */
 const SNIPPET_BYTES = 256;
-
-/** Where a socket that reads into memory of its own leaves the bytes. */
-export interface ReadTarget {
-  /** Takes bytes, valid only during the call. */
-  take(bytes: Uint8Array): void;
-  /** Where the next bytes should be put; undefined: anywhere. */
-  place(): Uint8Array | undefined;
-}
 
 /** The stream of one connected socket, which must be paused. */
 export class SocketStream implements ByteStream {

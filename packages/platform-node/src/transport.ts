@@ -5,7 +5,7 @@
  * name that turns out to mean another host is hung up before a byte is sent.
  */
 import { availableParallelism } from "node:os";
-import { connect, createServer, type OnReadOpts, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import {
   type ByteStream,
@@ -27,17 +27,8 @@ import { HANDSHAKE_TIMEOUT_MS, Handshakes } from "./handshakes.ts";
 import { listening, stopListening } from "./listening.ts";
 import { Polling } from "./polling.ts";
 import { derivePsk, dialWithPsk, listenWithPsk } from "./psk.ts";
-import { type ReadTarget, SocketStream } from "./socket-stream.ts";
-
-/**
- * Bytes that a dialled stream reads at most at once, where its user has no place for them. With all that has come in
- * one read, this process and the peer would take turns instead of working at the same time; with much less, the system
- * calls tell.
- */
-const READ_BYTES = 32 * 1024;
-
-/** Where all dialled streams read: what came is taken before anything else is read. */
-const READ_BUFFER = new Uint8Array(READ_BYTES);
+import { readDialled, readTarget, takeOver } from "./reading.ts";
+import { SocketStream } from "./socket-stream.ts";
 
 /** {@link NodeTransportOptions.pollMaxUs} by default, as Linux's halt polling has it (`halt_poll_ns`). */
 const POLL_MAX_US = 200;
@@ -110,7 +101,7 @@ class SocketTransport implements NodeTransport {
       place.type === "tls"
         ? this.#tlsServer(address, this.#requirePsk(address), accept)
         : createServer({ noDelay: true, pauseOnConnect: true }, (socket) => {
-            accept(new SocketStream(socket, peerOf(socket, "tcp", address), this.#polling));
+            accept(accepted(socket, address, this.#polling));
           });
     await listening(server, place, address);
     if (place.type === "tcp" && !isBoundToLoopback(server)) {
@@ -152,17 +143,26 @@ function defaultPollMaxUs(): number {
   return availableParallelism() > 1 ? POLL_MAX_US : 0;
 }
 
+function accepted(socket: Socket, address: string, polling: Polling): SocketStream {
+  const peer = peerOf(socket, "tcp", address);
+  const reading = readTarget();
+  const own = takeOver(socket, reading);
+  return own === undefined
+    ? new SocketStream(socket, peer, polling)
+    : new SocketStream(own, peer, polling, reading);
+}
+
 async function dialPlain(
   address: string,
   target: StreamAddress,
   polling: Polling,
   signal: AbortSignal | undefined,
 ): Promise<ByteStream> {
-  const readTarget: ReadTarget = { take: () => {}, place: () => undefined };
+  const reading = readTarget();
   const where = target.type === "unix" ? { path: target.path } : { ...hostOf(target), noDelay: true };
-  const socket = connect({ ...where, onread: readInto(readTarget) });
+  const socket = connect({ ...where, onread: readDialled(reading) });
   await dialled({ socket, address, readyEvent: "connect", objection }, signal);
-  return new SocketStream(socket, address, polling, readTarget);
+  return new SocketStream(socket, address, polling, reading);
 
   function objection(): string | undefined {
     const { remoteAddress } = socket;
@@ -185,17 +185,6 @@ async function dialTls(
     socket.isSessionReused() ? undefined : "the other side has not proved that it knows the key";
   await dialled({ socket, address, readyEvent: "secureConnect", objection }, signal);
   return new SocketStream(socket, address, polling);
-}
-
-/** Each read goes to the place its user wants, or into the same memory, which it leaves in the same turn. */
-function readInto(target: ReadTarget): OnReadOpts {
-  return {
-    buffer: () => target.place() ?? READ_BUFFER,
-    callback: (length, bytes) => {
-      target.take(bytes.subarray(0, length));
-      return true;
-    },
-  };
 }
 
 function hostOf({ host, port }: HostAddress): { readonly host: string; readonly port: number } {

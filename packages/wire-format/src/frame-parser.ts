@@ -16,6 +16,9 @@ const GATHER_BYTES: number = 32 * 1024;
 const FREE_GATHERS_MAX = 16;
 const freeGathers: FrameSpace[] = [];
 
+/** The memory that chunks came in last: a reader that uses one memory again is spared a view for each read. */
+let recentSpace: FrameSpace = frameSpace(EMPTY);
+
 /** Incremental parser of one direction of one connection. */
 export class FrameParser {
   readonly #frame: ReusedFrame = reusedFrame();
@@ -75,14 +78,14 @@ export class FrameParser {
   /** Parses the whole batches of a chunk and keeps the beginning of the next one. */
   #parseWhole(chunk: Uint8Array, start: number, onFrame: (frame: Frame) => boolean): boolean {
     if (start === chunk.length) return true;
-    const space = frameSpace(chunk);
+    const space = spaceOf(chunk);
     let offset = start;
     while (offset < chunk.length) {
       const length = batchLength(space, offset, chunk.length);
       if (length === undefined || offset + length > chunk.length) {
         this.#batchBytes = length ?? 0;
         this.#rest = length === undefined ? this.#head : takeGather(length);
-        this.#rest.bytes.set(offset === 0 ? chunk : chunk.subarray(offset), 0);
+        this.#rest.bytes.set(chunk.subarray(offset), 0);
         this.#restLength = chunk.length - offset;
         return true;
       }
@@ -122,6 +125,14 @@ export class FrameParser {
     this.#rest = takeGather(length);
     this.#rest.bytes.set(this.#head.bytes, 0);
   }
+}
+
+/** A space in which the chunk's bytes have the same offsets; more may follow them there. */
+function spaceOf(chunk: Uint8Array): FrameSpace {
+  const { buffer, byteOffset } = chunk;
+  if (byteOffset !== 0) return frameSpace(chunk);
+  if (recentSpace.buffer !== buffer) recentSpace = frameSpace(new Uint8Array(buffer));
+  return recentSpace;
 }
 
 /** Memory for a batch of that many bytes. */

@@ -40,6 +40,32 @@ describe("a frame parser", () => {
     );
   });
 
+  test("takes nothing for its own that stands behind a chunk in the memory that two readers use again and again", () => {
+    const memory = new Uint8Array(400);
+    const bodies = [
+      new Uint8Array(0),
+      Uint8Array.of(1),
+      new Uint8Array(100).fill(2),
+      new Uint8Array(300).fill(3),
+    ];
+    const stream = streamOf(bodies);
+    const readers = [0, 1].map(() => ({ parser: new FrameParser(), found: [] as Uint8Array[] }));
+
+    for (const stepBytes of [1, 33, 64, 150, memory.length]) {
+      for (const reader of readers) reader.found.length = 0;
+      for (let offset = 0; offset < stream.length; offset += stepBytes) {
+        for (const { parser, found } of readers) {
+          const part = stream.subarray(offset, offset + stepBytes);
+          // What the last read left stays, whole batches among it.
+          memory.set(part);
+          parser.push(memory.subarray(0, part.length), ({ body }) => found.push(body.slice()) > 0);
+        }
+      }
+
+      for (const { found } of readers) expect(found).toEqual(bodies);
+    }
+  });
+
   test("finds the same frames byte by byte", () => {
     const bodies = [new Uint8Array(0), Uint8Array.of(1), new Uint8Array(100).fill(2)];
     const parser = new FrameParser();
