@@ -7,6 +7,8 @@
  * Linux's adaptive halt polling does (Documentation/virt/kvm/halt-polling.rst): a wait that turns out short lengthens
  * the next look, a long one ends looking at once. Rare messages, heartbeats above all, are never waited for awake.
  */
+// Not the global: it is a getter, and this is asked for millions of times a second.
+import { performance } from "node:perf_hooks";
 
 /** The first look, and each that follows in a row is twice as long. */
 const START_US = 10;
@@ -47,11 +49,12 @@ export class Polling {
   arrived(): void {
     if (this.#hasArrived || this.#maxUs === 0) return;
     this.#hasArrived = true;
+    // This wait was watched to its end.
+    if (this.#isLooking) return;
     const waitedUs = this.#loop.nowUs() - this.#waitStartUs;
     if (waitedUs > this.#maxUs) this.#pollUs = 0;
     else if (waitedUs > this.#pollUs)
       this.#pollUs = Math.min(Math.max(2 * this.#pollUs, START_US), this.#maxUs);
-    if (this.#isLooking) return;
     this.#isLooking = true;
     this.#loop.afterNextLook(this.#look);
   }

@@ -4,7 +4,8 @@
  * Small writes are copied into a slab and leave together at the end of the turn: a thousand messages become one
  * system call. A slab is never written twice in the same place while the network may still read it; it starts
  * afresh, here or in another stream, only when the network has everything. The first few bytes of a turn wait beside
- * it, because often none follow: a thousand heartbeats at a time must not take a thousand slabs.
+ * it, because often none follow: a thousand heartbeats at a time must not take a thousand slabs. Answers to bytes that
+ * are being taken need not wait there: they leave before another stream has its turn.
  */
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
@@ -16,6 +17,8 @@ import { LINGER_MS, QUEUE_HIGH_BYTES, QUEUE_LOW_BYTES } from "./stream-limits.ts
 
 /** Memory of what is often all that a stream says in a turn, a heartbeat or one message: it needs no slab. */
 const SNIPPET_BYTES = 256;
+
+const NOTHING = new Uint8Array(0);
 
 /** The stream of one connected socket, which must be paused. */
 export class SocketStream implements ByteStream {
@@ -133,7 +136,11 @@ export class SocketStream implements ByteStream {
   }
 
   #gather(bytes: Uint8Array): void {
-    if (this.#pendingStart < this.#pendingEnd || this.#snippetEnd + bytes.length > SNIPPET_BYTES)
+    if (
+      this.#pendingStart < this.#pendingEnd ||
+      this.#snippetEnd + bytes.length > SNIPPET_BYTES ||
+      this.#isBrief()
+    )
       this.#gatherInSlab(bytes);
     else {
       this.#snippet ??= Buffer.allocUnsafe(SNIPPET_BYTES);
@@ -146,6 +153,11 @@ export class SocketStream implements ByteStream {
       this.#isFlushPlanned = false;
       this.#flush();
     });
+  }
+
+  /** True if a slab that is taken now is most likely given back at once. */
+  #isBrief(): boolean {
+    return this.#isTaking && this.#socket.writableLength === 0;
   }
 
   #gatherInSlab(bytes: Uint8Array): void {
@@ -170,7 +182,7 @@ export class SocketStream implements ByteStream {
 
   #send(bytes: Uint8Array): void {
     this.#flush();
-    this.#socket.write(Buffer.from(bytes), this.#written);
+    this.#give(Buffer.from(bytes));
   }
 
   #flush(): void {
@@ -185,23 +197,39 @@ export class SocketStream implements ByteStream {
       part = slab.subarray(this.#pendingStart, this.#pendingEnd);
       this.#pendingStart = this.#pendingEnd;
     } else return;
-    this.#socket.write(part, this.#written);
+    this.#give(part);
+  }
+
+  /** Mostly the network takes a write at once, and a callback would cost another turn of Node.js's own queues. */
+  #give(part: Buffer): void {
+    const socket = this.#socket;
+    // TLS takes nothing at once.
+    if (this.#isFull || this.isAuthenticated || socket.writableLength > 0) {
+      socket.write(part, this.#written);
+      return;
+    }
+    socket.write(part);
+    if (socket.writableLength === 0) this.#giveBackSlabs();
+    // It has taken a part, and tells of the rest by what follows.
+    else socket.write(NOTHING, this.#written);
   }
 
   /** The network has taken one write. An error is told by the socket's own event. */
   readonly #written = (): void => {
-    const queued = this.queuedBytes;
-    // A socket that was destroyed calls back before the network has let go of its slabs.
-    if (queued === 0 && !this.#socket.destroyed) {
-      // Not by its length: to set that is a call into V8, at each write.
-      for (let slab = this.#slabs.pop(); slab !== undefined; slab = this.#slabs.pop()) giveSlab(slab);
-      this.#pendingStart = 0;
-      this.#pendingEnd = 0;
-    }
-    if (!this.#isFull || queued > QUEUE_LOW_BYTES || this.#isEnding || this.#hasEnded) return;
+    this.#giveBackSlabs();
+    if (!this.#isFull || this.queuedBytes > QUEUE_LOW_BYTES || this.#isEnding || this.#hasEnded) return;
     this.#isFull = false;
     this.#handlers?.drained();
   };
+
+  #giveBackSlabs(): void {
+    // A socket that was destroyed calls back before the network has let go of its slabs.
+    if (this.queuedBytes > 0 || this.#socket.destroyed) return;
+    // Not by its length: to set that is a call into V8, at each write.
+    for (let slab = this.#slabs.pop(); slab !== undefined; slab = this.#slabs.pop()) giveSlab(slab);
+    this.#pendingStart = 0;
+    this.#pendingEnd = 0;
+  }
 
   #partsWritten(written: () => void): void {
     this.#written();

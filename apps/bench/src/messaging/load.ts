@@ -29,25 +29,38 @@ export function roundTripUs(client: EchoClient, bodies: Bodies, durationMs: numb
   });
 }
 
-/** Answers per second while so many requests are always under way; resolves when the last one is answered. */
+/** What is asked of a client. */
+export interface Load {
+  /** Requests always under way. */
+  readonly outstanding: number;
+  /** How long they go before the rate counts them. */
+  readonly rampMs: number;
+  /** How long it counts them. */
+  readonly durationMs: number;
+}
+
+/** Answers per second, of whole groups. */
 export function requestsPerSecond(
   client: EchoClient,
   bodies: Bodies,
-  { outstanding, durationMs }: { readonly outstanding: number; readonly durationMs: number },
+  { outstanding, rampMs, durationMs }: Load,
 ): Promise<number> {
-  const startMs = performance.now();
-  const endMs = startMs + durationMs;
+  const rampEndMs = performance.now() + rampMs;
   return new Promise((resolve) => {
-    let [underWay, done] = [0, 0];
-    let isOver = false;
+    let [underWay, done, startMs] = [0, 0, rampMs === 0 ? performance.now() : Number.POSITIVE_INFINITY];
+    let rate: number | undefined;
+    const look = (nowMs: number): void => {
+      if (nowMs >= startMs + durationMs) rate = (done / (nowMs - startMs)) * 1000;
+      else if (startMs > nowMs && nowMs >= rampEndMs) [done, startMs] = [0, nowMs];
+    };
     client.replied = (body) => {
       bodies.check(body);
       done += 1;
-      if (done % GROUP === 0 && performance.now() >= endMs) isOver = true;
-      if (!isOver) client.send(bodies.next());
+      if (rate === undefined && done % GROUP === 0) look(performance.now());
+      if (rate === undefined) client.send(bodies.next());
       else {
         underWay -= 1;
-        if (underWay === 0) resolve((done / (performance.now() - startMs)) * 1000);
+        if (underWay === 0) resolve(rate);
       }
     };
     for (; underWay < outstanding; underWay += 1) client.send(bodies.next());

@@ -14,6 +14,12 @@ import { measureResets } from "./resets.ts";
 /** Length of the first run of each contestant, in those that count; it is not counted. V8 goes on compiling for seconds. */
 const WARM_RUNS = 10;
 
+/**
+ * How long requests go before a rate counts them. Linux wakes a process where the one runs that wakes it: after a pause
+ * both share one processor until it moves one of them, which takes it 20 to 60 ms.
+ */
+const RAMP_MS = 100;
+
 /** Contestants that meet each other, and the least ratios that are aimed at. */
 interface Heat {
   readonly title: string;
@@ -87,7 +93,7 @@ async function measureHeat(
     const rows: Row[] = [];
     for (const { outstanding, goals } of heat.rows) {
       const figureOf = (name: ContestantName) => async (): Promise<number> =>
-        Number(await pairs.get(name)?.load.ask(`${outstanding} ${durationMs}`));
+        Number(await pairs.get(name)?.load.ask(`${outstanding} ${durationMs} ${RAMP_MS}`));
       const contest = (
         row: string,
         name: ContestantName,

@@ -101,7 +101,7 @@ function measureProcessors({ totalBytes, rounds, child, ports, session }: Bench,
   });
 }
 
-/** Towards the side that listens, which Node.js gives new memory with each read. */
+/** Towards the side that listens. */
 function measurePush(session: ClientSession, totalBytes: number, runs: number): Promise<Row> {
   return measureRow({
     row: "256 KiB, with checksum, sent with a request",

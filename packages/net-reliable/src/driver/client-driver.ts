@@ -283,10 +283,11 @@ export class ClientDriver implements ClientSession {
 
   #received(stream: ByteStream, bytes: Uint8Array): void {
     if (this.#stream !== stream) return;
+    const now = this.#ports.clock.now();
     // What this brings leaves at its end, without a microtask.
     this.#isFlushDue = true;
     try {
-      this.#machine.receive(bytes, this.#ports.clock.now());
+      this.#machine.receive(bytes, now);
     } catch (error) {
       this.#isFlushDue = false;
       this.#hangUp(stream);
@@ -299,7 +300,7 @@ export class ClientDriver implements ClientSession {
     }
     if (this.#machine.isOpen) this.#options.onHeard?.(this.#machine.term);
     if (this.#requests.waitingCount > 0) this.#requests.resume();
-    this.#flush();
+    this.#flush(false, now);
   }
 
   #greeted(term: bigint, isNew: boolean, needsIntroduction: boolean): void {
@@ -390,10 +391,10 @@ export class ClientDriver implements ClientSession {
   }
 
   /** @param isEarly - Bytes are still being taken: what else they bring leaves at their end. */
-  #flush(isEarly = false): void {
+  #flush(isEarly = false, now: number = this.#ports.clock.now()): void {
     this.#isFlushDue = isEarly;
     if (this.#stream === undefined || this.#isBlocked) return;
-    this.#machine.drain(this.#write, this.#ports.clock.now());
+    this.#machine.drain(this.#write, now);
     if (isEarly) this.#stream.flush?.();
   }
 }

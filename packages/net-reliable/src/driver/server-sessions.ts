@@ -259,10 +259,11 @@ class ServerDriver implements ServerSessions {
   #received(wire: Wire, bytes: Uint8Array): void {
     const { connection, stream } = wire;
     if (this.#isClosed) return;
+    const now = this.#ports.clock.now();
     // What this brings leaves at its end, without a microtask.
     this.#isFlushDue = true;
     try {
-      connection.receive(bytes, this.#ports.clock.now());
+      connection.receive(bytes, now);
     } catch (error) {
       stream.destroy();
       this.#lost(wire);
@@ -282,8 +283,9 @@ class ServerDriver implements ServerSessions {
       if (connection.rid === 0n) this.#ports.log.debug(facts, "stranger cut off");
       else this.#memberWarnings.warn(facts, "member cut off");
     }
-    this.#drain(wire);
-    this.#flush();
+    // Otherwise it is among those that are flushed.
+    if (!wire.isDirty) this.#drain(wire, now);
+    this.#flush(now);
   }
 
   #countRefusal(rid: bigint, code: number): void {
@@ -333,14 +335,14 @@ class ServerDriver implements ServerSessions {
     void Promise.resolve().then(() => this.#flush());
   }
 
-  #flush(): void {
+  #flush(now: number = this.#ports.clock.now()): void {
     this.#isFlushDue = false;
     if (this.#dirty.length === 0) return;
     const dirty = this.#dirty;
     this.#dirty = [];
     for (const wire of dirty) {
       wire.isDirty = false;
-      this.#drain(wire);
+      this.#drain(wire, now);
     }
   }
 
@@ -351,10 +353,10 @@ class ServerDriver implements ServerSessions {
     wire.stream.flush?.();
   }
 
-  #drain(wire: Wire): void {
+  #drain(wire: Wire, now: number = this.#ports.clock.now()): void {
     const { connection, stream } = wire;
     if (wire.isBlocked || !this.#wires.has(connection)) return;
-    connection.drain(wire.write, this.#ports.clock.now());
+    connection.drain(wire.write, now);
     if (connection.isRefused) stream.close();
   }
 }
