@@ -95,10 +95,10 @@ export interface ByteStream {
   /** Queues bytes; the stream copies them before it returns. False: stop until `drained`. */
   write(bytes: Uint8Array): boolean;
   /**
-   * Queues parts as they stand, for bulk: the caller leaves them alone until `written` is called, once, when the network
-   * has them or the stream has ended. Not every stream has it; whoever finds none writes.
+   * Queues parts as they stand, for bulk. True: the network has them already, or the stream has ended. False: the caller
+   * leaves them alone until `written` is called, once, when that is so. Not every stream has it; whoever finds none writes.
    */
-  writeParts?(parts: readonly Uint8Array[], written: () => void): void;
+  writeParts?(parts: readonly Uint8Array[], written: () => void): boolean;
   /** Gives the network now what is queued; a stream without it does so by the end of the turn, as do all. */
   flush?(): void;
   /** Bytes queued and not yet given to the network. */

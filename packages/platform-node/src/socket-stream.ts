@@ -100,19 +100,22 @@ export class SocketStream implements ByteStream {
     return !this.#isFull;
   }
 
-  writeParts(parts: readonly Uint8Array[], written: () => void): void {
-    if (this.#isEnding || this.#hasEnded) {
-      process.nextTick(written);
-      return;
-    }
+  writeParts(parts: readonly Uint8Array[], written: () => void): boolean {
+    if (this.#isEnding || this.#hasEnded) return true;
     this.#flush();
+    const socket = this.#socket;
+    const told = (): void => {
+      this.#written();
+      written();
+    };
     const last = parts.length - 1;
     // Corked, they leave in one system call.
-    this.#socket.cork();
+    socket.cork();
     parts.forEach((part, index) => {
-      this.#socket.write(part, index < last ? undefined : () => this.#partsWritten(written));
+      socket.write(part, this.isAuthenticated && index === last ? told : undefined);
     });
-    this.#socket.uncork();
+    socket.uncork();
+    return !this.isAuthenticated && this.#isTaken(told);
   }
 
   flush(): void {
@@ -209,9 +212,18 @@ export class SocketStream implements ByteStream {
       return;
     }
     socket.write(part);
-    if (socket.writableLength === 0) this.#giveBackSlabs();
+    this.#isTaken(this.#written);
+  }
+
+  /** True if the network has all that was written without a callback; otherwise `written` is called when it has. */
+  #isTaken(written: () => void): boolean {
+    if (this.#socket.writableLength === 0) {
+      this.#giveBackSlabs();
+      return true;
+    }
     // It has taken a part, and tells of the rest by what follows.
-    else socket.write(NOTHING, this.#written);
+    this.#socket.write(NOTHING, written);
+    return false;
   }
 
   /** The network has taken one write. An error is told by the socket's own event. */
@@ -229,11 +241,6 @@ export class SocketStream implements ByteStream {
     for (let slab = this.#slabs.pop(); slab !== undefined; slab = this.#slabs.pop()) giveSlab(slab);
     this.#pendingStart = 0;
     this.#pendingEnd = 0;
-  }
-
-  #partsWritten(written: () => void): void {
-    this.#written();
-    written();
   }
 
   #end(): void {

@@ -207,7 +207,9 @@ export class StreamConnection {
       }
       const end = offset + bytes;
       const payload = offset === 0 && end === piece.length ? piece : piece.subarray(offset, end);
-      await outgoing.data(payload, (header) => this.#writeData(header, payload));
+      const writing = outgoing.data(payload, (header) => this.#writeData(header, payload));
+      // What the network took at once is not waited for: the next frame goes in the same turn, as far as credit allows.
+      if (writing !== undefined) await writing;
       offset = end;
     }
     return this.#isWanted;
@@ -218,8 +220,7 @@ export class StreamConnection {
     const stream = this.#stream;
     if (stream.writeParts !== undefined) {
       const written = deferred<void>();
-      stream.writeParts([header, payload], () => written.resolve());
-      return written.promise;
+      return stream.writeParts([header, payload], () => written.resolve()) ? undefined : written.promise;
     }
     stream.write(header);
     if (!stream.write(payload)) this.#isBlocked = true;
