@@ -86,7 +86,7 @@ const MIB = 1024n * 1024n;
 export const FULL_SIZES: Sizes = {
   runs: 5,
   messaging: { durationMs: 300, rounds: 15, resets: 15 },
-  streams: { totalBytes: 512 << 20, rounds: 15 },
+  streams: { totalBytes: 512 << 20, rounds: 31 },
   items: { items: 200_000, batchItems: 1000, gets: 200_000, singlePuts: 2000, volumeBytes: 512n * MIB },
   locks: { cachedUses: 1_000_000, firstUses: 256, handovers: 200, volumeBytes: 256n * MIB },
   segments: { itemsPerSegment: 25_000, gets: 200_000 },

@@ -82,9 +82,15 @@ async function sendAll(socket: Socket, { totalBytes, chunkBytes, pass }: Load): 
   }
 }
 
+/** By their length; made once, or whoever sends would pay for collecting those of others. */
+const stocks: Map<number, readonly Uint8Array[]> = new Map();
+
 /** The same few chunks in turn. */
 export function* chunks(totalBytes: number, chunkBytes: number): Generator<Uint8Array> {
-  const stock = Array.from({ length: 4 }, (_, index) => new Uint8Array(chunkBytes).fill(index + 1));
+  const stock =
+    stocks.get(chunkBytes) ??
+    Array.from({ length: 4 }, (_, index) => new Uint8Array(chunkBytes).fill(index + 1));
+  stocks.set(chunkBytes, stock);
   for (let sentBytes = 0, turn = 0; sentBytes < totalBytes; turn += 1) {
     const chunk = stock[turn % stock.length] ?? new Uint8Array(chunkBytes);
     const left = totalBytes - sentBytes;
