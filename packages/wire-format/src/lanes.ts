@@ -9,8 +9,8 @@ import type { FrameSpace } from "./frame-space.ts";
 import { STRIPE_BYTES, type Vector, lanesModule } from "./lanes-module.ts";
 import { P2 } from "./xxhash32.ts";
 
-/** Bytes that are copied at a time: as many as a full batch of small frames has, and no more than the innermost cache. */
-const SCRATCH_BYTES: number = 16 * 1024;
+/** Bytes that are copied at a time: more than a full batch of small frames has, and no more than half the innermost cache. */
+const SCRATCH_BYTES: number = 24 * 1024;
 
 const PAGE_BYTES: number = 64 * 1024;
 
@@ -82,7 +82,8 @@ export function makeLanes(
       }
       for (let at = start; at < end; at += SCRATCH_BYTES) {
         const length = Math.min(SCRATCH_BYTES, end - at);
-        scratch.set(space.bytes.subarray(at, at + length));
+        // Half the price of `subarray`.
+        scratch.set(new Uint8Array(space.buffer, space.bufferOffset + at, length));
         mix(STRIPE_BYTES, STRIPE_BYTES + length);
       }
     },
