@@ -16,7 +16,7 @@ const GATHER_BYTES: number = 32 * 1024;
 const FREE_GATHERS_MAX = 16;
 const freeGathers: FrameSpace[] = [];
 
-/** The memory that chunks came in last: a reader that uses one memory again is spared a view for each read. */
+/** The memory that chunks came in last, one for all parsers: readers that use one memory again are spared a view for each read. */
 let recentSpace: FrameSpace = frameSpace(EMPTY);
 
 /** Incremental parser of one direction of one connection. */

@@ -47,7 +47,7 @@ export function requestsPerSecond(
 ): Promise<number> {
   const rampEndMs = performance.now() + rampMs;
   return new Promise((resolve) => {
-    let [underWay, done, startMs] = [0, 0, rampMs === 0 ? performance.now() : Number.POSITIVE_INFINITY];
+    let [underWay, done, startMs] = [0, 0, Number.POSITIVE_INFINITY];
     let rate: number | undefined;
     const look = (nowMs: number): void => {
       if (nowMs >= startMs + durationMs) rate = (done / (nowMs - startMs)) * 1000;
