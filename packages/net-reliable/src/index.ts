@@ -21,4 +21,5 @@ export { StreamError, type StreamErrorCode } from "./streams/stream-errors.ts";
 export { StreamFrameLayout, StreamHeading, StreamTrailer } from "./streams/stream-frames.ts";
 export { StreamGreeting, StreamWelcome } from "./streams/stream-greeting-layouts.ts";
 export * from "./streams/stream-limits.ts";
+export { streamBuffer } from "./streams/summed-memory.ts";
 export { StreamTicket } from "./streams/stream-ticket.ts";

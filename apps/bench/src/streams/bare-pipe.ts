@@ -9,6 +9,8 @@ const READ_BYTES = 256 * 1024;
 /** Bytes of an order: total and chunk length as 64-bit numbers. */
 const ORDER_BYTES = 16;
 
+const CHUNKS_OF_A_LENGTH = 4;
+
 /** What is done with bytes on their way, the sum so far included. */
 export type Pass = (bytes: Uint8Array, sum: number) => number;
 
@@ -75,29 +77,51 @@ interface Load {
 
 async function sendAll(socket: Socket, { totalBytes, chunkBytes, pass }: Load): Promise<void> {
   let sum = 0;
-  for (const chunk of chunks(totalBytes, chunkBytes)) {
+  for (const chunk of chunkStock.take(totalBytes, chunkBytes)) {
     sum = pass(chunk, sum);
     if (!socket.write(chunk)) await drained(socket);
     if (socket.destroyed) return;
   }
 }
 
-/** By their length; made once, or whoever sends would pay for collecting those of others. */
-const stocks: Map<number, readonly Uint8Array[]> = new Map();
+/** Makes memory of so many bytes. */
+export type Allocate = (sizeBytes: number) => Uint8Array;
 
-/** The same few chunks in turn. */
-export function* chunks(totalBytes: number, chunkBytes: number): Generator<Uint8Array> {
-  const stock =
-    stocks.get(chunkBytes) ??
-    Array.from({ length: 4 }, (_, index) => new Uint8Array(chunkBytes).fill(index + 1));
-  stocks.set(chunkBytes, stock);
-  for (let sentBytes = 0, turn = 0; sentBytes < totalBytes; turn += 1) {
-    const chunk = stock[turn % stock.length] ?? new Uint8Array(chunkBytes);
-    const left = totalBytes - sentBytes;
-    yield left < chunkBytes ? chunk.subarray(0, left) : chunk;
-    sentBytes += chunkBytes;
+/** The same few chunks for all runs, or whoever sends would pay for collecting those of others. */
+export class ChunkStock {
+  readonly #allocate: Allocate;
+  readonly #chunks: Map<number, readonly Uint8Array[]> = new Map();
+
+  constructor(allocate: Allocate) {
+    this.#allocate = allocate;
+  }
+
+  /** So many bytes in chunks of this length, a few in turn. */
+  *take(totalBytes: number, chunkBytes: number): Generator<Uint8Array> {
+    const chunks = this.#ofLength(chunkBytes);
+    for (let sentBytes = 0; sentBytes < totalBytes;) {
+      for (const chunk of chunks) {
+        const left = totalBytes - sentBytes;
+        if (left === 0) return;
+        yield left < chunkBytes ? chunk.subarray(0, left) : chunk;
+        sentBytes += Math.min(left, chunkBytes);
+      }
+    }
+  }
+
+  #ofLength(chunkBytes: number): readonly Uint8Array[] {
+    const known = this.#chunks.get(chunkBytes);
+    if (known !== undefined) return known;
+    const chunks = Array.from({ length: CHUNKS_OF_A_LENGTH }, (_, index) =>
+      this.#allocate(chunkBytes).fill(index + 1),
+    );
+    this.#chunks.set(chunkBytes, chunks);
+    return chunks;
   }
 }
+
+/** Chunks of memory as everybody has it. */
+export const chunkStock: ChunkStock = new ChunkStock((sizeBytes) => new Uint8Array(sizeBytes));
 
 function drained(socket: Socket): Promise<void> {
   return new Promise((resolve) => {

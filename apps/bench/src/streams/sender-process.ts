@@ -2,11 +2,13 @@
  * The other side of the streams suite: sends what is ordered, by streams and by bare pipes.
  */
 import { crc32 } from "node:zlib";
-import { startServerSessions } from "@holdfast/net-reliable";
+import { startServerSessions, streamBuffer } from "@holdfast/net-reliable";
 import { parentGone, say } from "../child.ts";
 import { processorUs } from "../processor-time.ts";
-import { chunks, passBy, serveBarePipe } from "./bare-pipe.ts";
-import { COMMAND_TAKE, bulkIdentity, bulkPorts } from "./bulk-ports.ts";
+import { ChunkStock, chunkStock, passBy, serveBarePipe } from "./bare-pipe.ts";
+import { COMMAND_TAKE, bulkIdentity, bulkPorts, orderOf } from "./bulk-ports.ts";
+
+const stockInPlace = new ChunkStock(streamBuffer);
 
 const sessions = await startServerSessions(
   {
@@ -18,9 +20,9 @@ const sessions = await startServerSessions(
         for await (const piece of stream) bytes += piece.length;
         return { body: new Uint8Array(Float64Array.of(bytes).buffer) };
       }
-      const order = new DataView(body.buffer, body.byteOffset, body.byteLength);
-      const pieces = chunks(order.getFloat64(0, true), order.getFloat64(8, true));
-      return { body, stream: fromSync(pieces), isSummed: order.getFloat64(16, true) === 1 };
+      const { totalBytes, chunkBytes, isSummed, isInPlace } = orderOf(body);
+      const pieces = (isInPlace ? stockInPlace : chunkStock).take(totalBytes, chunkBytes);
+      return { body, stream: fromSync(pieces), isSummed };
     },
   },
   bulkPorts,

@@ -11,8 +11,8 @@ import { type Child, startChild } from "../child.ts";
 import { measureRow, type Row } from "../contest.ts";
 import { processorUs } from "../processor-time.ts";
 import type { StreamsSizes } from "../sizes.ts";
-import { type Pass, chunks, passBy, receiveBarePipe } from "./bare-pipe.ts";
-import { COMMAND_ORDER, COMMAND_TAKE, bulkIdentity, bulkPorts } from "./bulk-ports.ts";
+import { type Pass, chunkStock, passBy, receiveBarePipe } from "./bare-pipe.ts";
+import { COMMAND_ORDER, COMMAND_TAKE, type Order, bulkIdentity, bulkPorts, orderBody } from "./bulk-ports.ts";
 
 const KIB = 1024;
 
@@ -21,6 +21,13 @@ const CHUNKS: readonly { readonly bytes: number; readonly title: string; readonl
   { bytes: 64 * KIB, title: "64 KiB" },
   { bytes: 256 * KIB, title: "256 KiB", goal: 0.9 },
   { bytes: 1024 * KIB, title: "1 MiB", goal: 0.9 },
+];
+
+/** What a stream does beside sending, and where its pieces lie. */
+const KINDS: readonly (Pick<Order, "isSummed" | "isInPlace"> & { readonly title: string })[] = [
+  { title: "without checksum", isSummed: false, isInPlace: false },
+  { title: "with checksum", isSummed: true, isInPlace: false },
+  { title: "with checksum, from a streamBuffer", isSummed: true, isInPlace: true },
 ];
 
 /** Measures the streams rows. */
@@ -32,8 +39,7 @@ export async function measureStreams(sizes: StreamsSizes): Promise<readonly Row[
     const bench = { ...sizes, child, ports, session };
     const rows: Row[] = [];
     for (const chunk of CHUNKS) {
-      rows.push(await measurePull(bench, chunk, false));
-      rows.push(await measurePull(bench, chunk, true));
+      for (const kind of KINDS) rows.push(await measurePull(bench, chunk, kind));
       rows.push(await measureProcessors(bench, chunk));
     }
     rows.push(await measurePush(session, sizes.totalBytes, sizes.rounds));
@@ -57,12 +63,13 @@ interface Bench extends StreamsSizes {
 }
 
 type Chunk = (typeof CHUNKS)[number];
+type Kind = (typeof KINDS)[number];
 
 /** Towards the side that dials. */
 function measurePull(
   { totalBytes, rounds, ports, session }: Bench,
   chunk: Chunk,
-  isSummed: boolean,
+  { title, isSummed, isInPlace }: Kind,
 ): Promise<Row> {
   const pipe = (port: number, pass: Pass): Promise<number> =>
     rateBehindStart(totalBytes, (passed) =>
@@ -73,13 +80,13 @@ function measurePull(
     );
   const barePipe = { "bare pipe": () => pipe(ports.bare, passBy) };
   return measureRow({
-    row: `${chunk.title}, ${isSummed ? "with" : "without"} checksum`,
+    row: `${chunk.title}, ${title}`,
     unit: "MB/s",
     isLowerBetter: false,
     runs: rounds,
     ours: () =>
       rateBehindStart(totalBytes, (passed) =>
-        receive(session, { totalBytes, chunkBytes: chunk.bytes, isSummed }, passed),
+        receive(session, { totalBytes, chunkBytes: chunk.bytes, isSummed, isInPlace }, passed),
       ),
     peers: isSummed ? { ...barePipe, "bare pipe, CRC-32": () => pipe(ports.summed, crc32) } : barePipe,
     goals: chunk.goal === undefined ? {} : { "bare pipe": chunk.goal },
@@ -101,7 +108,8 @@ function measureProcessors({ totalBytes, rounds, child, ports, session }: Bench,
     unit: "ns/KiB",
     isLowerBetter: true,
     runs: rounds,
-    ours: () => cost(() => receive(session, { totalBytes, chunkBytes: chunk.bytes, isSummed: true })),
+    ours: () =>
+      cost(() => receive(session, { totalBytes, chunkBytes: chunk.bytes, isSummed: true, isInPlace: false })),
     peers: {
       "bare pipe": () => pipe(ports.bare, passBy),
       "bare pipe, CRC-32": () => pipe(ports.summed, crc32),
@@ -119,7 +127,7 @@ function measurePush(session: ClientSession, totalBytes: number, runs: number): 
     ours: () =>
       rate(totalBytes, async () => {
         const source = async function* (): AsyncGenerator<Uint8Array> {
-          yield* chunks(totalBytes, 256 * KIB);
+          yield* chunkStock.take(totalBytes, 256 * KIB);
         };
         const { body, stream } = await session.requestStream(COMMAND_TAKE, new Uint8Array(0), {
           source: source(),
@@ -131,25 +139,18 @@ function measurePush(session: ClientSession, totalBytes: number, runs: number): 
   });
 }
 
-interface Order {
-  readonly totalBytes: number;
-  readonly chunkBytes: number;
-  readonly isSummed: boolean;
-}
-
 async function receive(
   session: ClientSession,
-  { totalBytes, chunkBytes, isSummed }: Order,
+  order: Order,
   passed: (bytes: number) => void = () => {},
 ): Promise<void> {
-  const order = new Uint8Array(Float64Array.of(totalBytes, chunkBytes, isSummed ? 1 : 0).buffer);
-  const { stream } = await session.requestStream(COMMAND_ORDER, order);
+  const { stream } = await session.requestStream(COMMAND_ORDER, orderBody(order));
   let bytes = 0;
   for await (const piece of stream) {
     bytes += piece.length;
     passed(piece.length);
   }
-  expectBytes(bytes, totalBytes);
+  expectBytes(bytes, order.totalBytes);
 }
 
 function expectBytes(bytes: number, totalBytes: number): void {

@@ -29,6 +29,8 @@ export interface StreamConnectionParts {
   readonly timing: SessionTiming;
   /** Bytes that may come and wait to be read. */
   readonly windowBytes: number;
+  /** True if both sides are on one host. */
+  readonly isLocal: boolean;
 }
 
 /** What the other side sent first. */
@@ -58,7 +60,7 @@ export class StreamConnection {
   readonly #liveness: Liveness;
   #cancelTick: Cancel = () => {};
 
-  constructor({ stream, ports, timing, windowBytes }: StreamConnectionParts) {
+  constructor({ stream, ports, timing, windowBytes, isLocal }: StreamConnectionParts) {
     this.#stream = stream;
     this.#clock = ports.clock;
     this.#timing = timing;
@@ -69,6 +71,7 @@ export class StreamConnection {
     this.#liveness = new Liveness(timing, ports.clock.now());
     this.#exchange = new Exchange({
       windowBytes,
+      isLocal,
       memory: streamMemory(),
       events: {
         heading: (command, body) => this.#headingArrives.resolve({ command, body: body.slice() }),

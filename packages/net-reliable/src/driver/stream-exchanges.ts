@@ -74,10 +74,15 @@ export class StreamExchanges {
 
   /** Makes an exchange of a stream whose two ends have greeted each other. */
   open(stream: ByteStream, rid: bigint): StreamConnection {
-    const { timing } = this;
-    const usualBytes = stream.isAuthenticated === true ? STREAM_WINDOW_BYTES : STREAM_LOCAL_WINDOW_BYTES;
-    const windowBytes = this.limits.windowBytes ?? usualBytes;
-    const connection = new StreamConnection({ stream, ports: this.#ports, timing, windowBytes });
+    // Bytes in the clear never leave the host.
+    const isLocal = stream.isAuthenticated !== true;
+    const connection = new StreamConnection({
+      stream,
+      ports: this.#ports,
+      timing: this.timing,
+      windowBytes: this.limits.windowBytes ?? (isLocal ? STREAM_LOCAL_WINDOW_BYTES : STREAM_WINDOW_BYTES),
+      isLocal,
+    });
     this.#active.set(connection, rid);
     void connection.ended.then((error) => {
       this.#active.delete(connection);

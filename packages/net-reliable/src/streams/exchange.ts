@@ -38,6 +38,8 @@ export interface ExchangeEvents {
 export interface ExchangeParts {
   /** Bytes that may come and wait to be read. */
   readonly windowBytes: number;
+  /** True if both sides are on one host. */
+  readonly isLocal: boolean;
   readonly memory: StreamMemory;
   readonly events: ExchangeEvents;
 }
@@ -53,10 +55,10 @@ export class Exchange {
   #hasHeading = false;
   #isReceived = false;
 
-  constructor({ windowBytes, memory, events }: ExchangeParts) {
+  constructor({ windowBytes, isLocal, memory, events }: ExchangeParts) {
     this.#events = events;
     this.incoming = new IncomingStream(windowBytes, memory);
-    this.outgoing = new OutgoingStream(memory);
+    this.outgoing = new OutgoingStream(memory, isLocal);
     this.#parser = new StreamParser({
       begins: (header) => this.#begin(header),
       data: (bytes) => {

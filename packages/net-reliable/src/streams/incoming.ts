@@ -3,7 +3,7 @@
  *
  * A slot is filled to its end, read, and given back: no allocation per frame, no concatenation. Bytes that were read from
  * the network into the place that was offered for them stay there; others are copied. A sender that keeps to its
- * credit never finds more than a window; what was read gives credit again, half a window at a time.
+ * credit never finds more than a window; what was read gives credit again, a fifth of a window at a time.
  *
  * The network may still write into a slot that was offered to it, whatever has become of the stream. Such a slot is given
  * back only when another place has been offered, or the connection is gone.
@@ -13,6 +13,7 @@ import { type StreamError, broken, failed } from "./stream-errors.ts";
 import { STREAM_HEADER_BYTES, type StreamHeader, type StreamTrailer, codeText } from "./stream-frames.ts";
 import { SLOT_BYTES, SLOT_MARGIN_BYTES, type StreamMemory } from "./stream-memory.ts";
 import { StreamSum } from "./stream-sum.ts";
+import { warmFrameBytes } from "./warm-frames.ts";
 
 /** Reason in the trailer of a stream that its reader did not want to the end. */
 export const STOPPED = "ERR_HOLDFAST_STREAM_STOPPED";
@@ -196,10 +197,12 @@ export class IncomingStream {
       this.#readOfFirst = 0;
       this.#give(first.slot);
     }
-    const windowBytes = this.#windowBytes;
     if (this.#isStopped || this.isOver) return false;
-    if (this.#readBytes + windowBytes - this.#grantedBytes < windowBytes / 2) return false;
-    this.#grantedBytes = this.#readBytes + windowBytes;
+    const grantedBytes = this.#readBytes + this.#windowBytes;
+    // Less than a frame, a quarter of a window, so that each frame that was read makes room for another.
+    const leastBytes = Math.min(this.#windowBytes / 5, warmFrameBytes(this.#readBytes));
+    if (grantedBytes - this.#grantedBytes < leastBytes) return false;
+    this.#grantedBytes = grantedBytes;
     return true;
   }
 

@@ -1,14 +1,18 @@
 import { invariant } from "@holdfast/environment";
 import { broken } from "./stream-errors.ts";
 import { HeaderWriter, STREAM_FRAME, StreamTrailer, codeBytes, streamFrame } from "./stream-frames.ts";
-import { FIRST_FRAMES_BYTES, STREAM_DATA_BYTES_MAX } from "./stream-limits.ts";
+import { LocalPath, wholeSegments } from "./local-path.ts";
+import { STREAM_DATA_BYTES_MAX } from "./stream-limits.ts";
 import type { StreamMemory } from "./stream-memory.ts";
 import { StreamSum } from "./stream-sum.ts";
+import { warmFrameBytes } from "./warm-frames.ts";
 
 /** The sending side of one direction: how far the reader lets it go, and the sum of what went. */
 export class OutgoingStream {
   readonly #sum: StreamSum;
   readonly #headers: HeaderWriter = new HeaderWriter();
+  readonly #path: LocalPath | undefined;
+  #windowBytes = 0;
   #grantedBytes = 0;
   #frameBytesMax = 0;
   #sentBytes = 0;
@@ -16,20 +20,32 @@ export class OutgoingStream {
   #isOver = false;
   #isSummed = true;
 
-  constructor(memory: StreamMemory) {
+  /** @param isLocal - True if both sides are on one host. */
+  constructor(memory: StreamMemory, isLocal: boolean) {
     this.#sum = new StreamSum(memory);
+    this.#path = isLocal ? new LocalPath() : undefined;
   }
 
   /**
    * Bytes that the next data frame should have of a piece of which `restBytes` are left; 0: wait for credit.
    *
-   * A frame is half a window, or the piece's rest, and never less because credit came in odd amounts: both sides then
-   * move long runs that end where memory ends. The first ones are shorter, see {@link FIRST_FRAMES_BYTES}.
+   * A frame is a quarter of a window, or the piece's rest, and never less because credit came in odd amounts: both sides
+   * then move long runs that end where memory ends.
    */
   frameBytes(restBytes: number): number {
-    const warmBytes = Math.max(FIRST_FRAMES_BYTES, Math.floor(this.#sentBytes / 8));
-    const bytes = Math.min(restBytes, this.#frameBytesMax, warmBytes);
-    return bytes <= this.#grantedBytes - this.#sentBytes ? bytes : 0;
+    const bytes = this.#wantedBytes(restBytes);
+    const sentBytes = this.#sentBytes;
+    if (bytes > this.#grantedBytes - sentBytes) return 0;
+    const readBytes = this.#grantedBytes - this.#windowBytes;
+    return this.#path?.takes(bytes, sentBytes, readBytes, this.#windowBytes) === false ? 0 : bytes;
+  }
+
+  #wantedBytes(restBytes: number): number {
+    const mostBytes = this.#frameBytesMax;
+    const warmBytes = warmFrameBytes(this.#sentBytes);
+    if (warmBytes < mostBytes) return Math.min(restBytes, warmBytes);
+    // A rest that is hardly longer than a frame is one.
+    return restBytes <= Math.min(mostBytes + mostBytes / 64, STREAM_DATA_BYTES_MAX) ? restBytes : mostBytes;
   }
 
   /** True if the reader wants no more. */
@@ -44,11 +60,16 @@ export class OutgoingStream {
 
   /** The reader lets us send so many bytes in all. @throws StreamError when that is less than it did before. */
   grant(bytes: number): void {
-    // The reader's window: half of it is always allowed again when all that was sent is read.
-    if (this.#grantedBytes === 0)
-      this.#frameBytesMax = Math.min(Math.max(Math.floor(bytes / 2), 1), STREAM_DATA_BYTES_MAX);
+    if (this.#grantedBytes === 0) this.#open(bytes);
     if (bytes < this.#grantedBytes) throw broken(`credit fell from ${this.#grantedBytes} to ${bytes}`);
     this.#grantedBytes = bytes;
+  }
+
+  /** The first credit is the reader's window. */
+  #open(windowBytes: number): void {
+    this.#windowBytes = windowBytes;
+    const quarterBytes = Math.min(Math.max(Math.floor(windowBytes / 4), 1), STREAM_DATA_BYTES_MAX);
+    this.#frameBytesMax = this.#path === undefined ? quarterBytes : wholeSegments(quarterBytes);
   }
 
   /** The reader wants no more. */
@@ -76,6 +97,7 @@ export class OutgoingStream {
     invariant(!this.#isOver, "no data follows the trailer");
     const position = this.#sentBytes;
     this.#sentBytes += payload.length;
+    this.#path?.sent(payload.length, this.#sentBytes);
     const payloadBytes = payload.length;
     const result = write(
       this.#headers.write({ type: STREAM_FRAME.DATA, payloadBytes, position, payloadChecksum: 0 }),

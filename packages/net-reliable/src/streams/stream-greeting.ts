@@ -14,7 +14,7 @@ import { type Nonces, type SessionIdentity, decodeGreetingPart } from "../greeti
 import { StreamGreeting, StreamWelcome } from "./stream-greeting-layouts.ts";
 
 /** Version of the protocol of streams; both sides must have the same. */
-export const STREAM_VERSION = 4;
+export const STREAM_VERSION = 5;
 
 /** Bytes of a whole greeting's frame. */
 export const STREAM_GREETING_FRAME_BYTES: number = LONE_FRAME_BYTES + StreamGreeting.sizeBytes;

@@ -6,24 +6,17 @@
 export const STREAM_DATA_BYTES_MAX: number = 1024 * 1024;
 
 /**
- * The first frames have so many bytes, the later ones an eighth of all that went before. A new connection takes little at
- * a time. Writes that find no room let the system's congestion control (BBR) conclude within its first round trips
- * that the connection is slow, and it goes on timing each segment, at half the speed.
- */
-export const FIRST_FRAMES_BYTES: number = 16 * 1024;
-
-/**
  * Bytes that a reader takes in before they are read, when the sender may be on another host: a window is what one round
  * trip carries, here 10 Gbit/s over 6 ms. The system gives memory only for what was ever reached.
  */
 export const STREAM_WINDOW_BYTES: number = 8 * 1024 * 1024;
 
 /**
- * The same within one host, where a round trip is some microseconds: what is under way should not leave the processors'
- * caches, since the network's pages are used again at once then. Measured, half of it and twice as much are each slower
- * by a third and more (`npm run bench -- streams`).
+ * The same within one host, where a round trip is some microseconds, but either side may lose its processor for hundreds:
+ * four frames of four segments of 64 KiB, and one segment more for what is left of a piece. More are more than the system's
+ * congestion control (BBR) lets a connection have under way before it slows it down.
  */
-export const STREAM_LOCAL_WINDOW_BYTES: number = 512 * 1024;
+export const STREAM_LOCAL_WINDOW_BYTES: number = 17 * 64 * 1024;
 
 /** Streams of one side at a time, each with a connection and two windows at most. */
 export const STREAMS_MAX = 128;

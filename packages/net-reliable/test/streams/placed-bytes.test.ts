@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { Exchange } from "../../src/streams/exchange.ts";
 import { headingFrame } from "../../src/streams/stream-frames.ts";
 import { dataHeader } from "./data-header.ts";
-import { StreamMemory } from "../../src/streams/stream-memory.ts";
+import { SLOT_BYTES, SLOT_MARGIN_BYTES, StreamMemory } from "../../src/streams/stream-memory.ts";
 
 const KIB = 1024;
 
@@ -18,6 +18,7 @@ function receiver(memory: StreamMemory): Exchange {
   const ignore = (): void => {};
   return new Exchange({
     windowBytes: 8192 * KIB,
+    isLocal: false,
     memory,
     events: { heading: ignore, readable: ignore, writable: ignore, finished: ignore },
   });
@@ -156,6 +157,6 @@ describe("bytes in place", () => {
 
 /** Slots begin at multiples of their stride, after 64 KiB. */
 function slotOf(place: Uint8Array | undefined): number {
-  const strideBytes = 256 * KIB + 128;
+  const strideBytes = SLOT_BYTES + 2 * SLOT_MARGIN_BYTES;
   return 64 * KIB + Math.floor(((place?.byteOffset ?? 0) - 64 * KIB) / strideBytes) * strideBytes;
 }
