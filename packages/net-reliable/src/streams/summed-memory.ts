@@ -17,8 +17,8 @@ import { stripeMixing } from "./stripes.ts";
 /** What comes before the bytes is the lanes' own. */
 const BYTES_START: number = 64 * 1024;
 
-/** What a vector instruction can reach, less the lanes. */
-const SIZE_BYTES_MAX: number = 4 * 1024 * 1024 * 1024 - BYTES_START;
+/** Far below 4 GiB, where the end of the bytes would be address 0 to the module. */
+const SIZE_BYTES_MAX: number = 1024 * 1024 * 1024;
 
 /** Lanes, and bytes beside them. */
 export class SummedMemory {
@@ -59,7 +59,7 @@ export function summedMemoryOf(bytes: Uint8Array): SummedMemory | undefined {
  * Make few and keep them: each takes a memory of WebAssembly, for which the system sets aside addresses, not memory, of
  * several GiB.
  *
- * @throws RangeError when `sizeBytes` is no whole number from 1 to 4 GiB − 64 KiB, or no addresses are left.
+ * @throws RangeError when `sizeBytes` is no whole number from 1 to 1 GiB, or no addresses are left.
  */
 export function streamBuffer(sizeBytes: number): Uint8Array {
   if (!Number.isInteger(sizeBytes) || sizeBytes < 1 || sizeBytes > SIZE_BYTES_MAX)
