@@ -45,6 +45,8 @@ export class StreamConnection {
   readonly heading: Promise<Heading>;
   /** Resolves when the exchange is over: with undefined if it ran to its end, else with what ended it. */
   readonly ended: Promise<Error | undefined>;
+  /** True if both sides are on one host, with nothing but a checksum to notice a changed byte. */
+  readonly isLocal: boolean;
   readonly #stream: ByteStream;
   readonly #clock: Clock;
   readonly #timing: SessionTiming;
@@ -61,6 +63,7 @@ export class StreamConnection {
   #cancelTick: Cancel = () => {};
 
   constructor({ stream, ports, timing, windowBytes, isLocal }: StreamConnectionParts) {
+    this.isLocal = isLocal;
     this.#stream = stream;
     this.#clock = ports.clock;
     this.#timing = timing;
@@ -85,11 +88,6 @@ export class StreamConnection {
     });
     this.#write(this.#exchange.credit());
     this.#armTick();
-  }
-
-  /** True unless the connection itself notices every change of a byte. */
-  get needsSum(): boolean {
-    return this.#stream.isAuthenticated !== true;
   }
 
   /** What its byte stream is to call, from now on. */

@@ -74,7 +74,7 @@ export class StreamExchanges {
 
   /** Makes an exchange of a stream whose two ends have greeted each other. */
   open(stream: ByteStream, rid: bigint): StreamConnection {
-    // Bytes in the clear never leave the host.
+    // Bytes in the clear never leave the host; behind TLS, which authenticates them, they may.
     const isLocal = stream.isAuthenticated !== true;
     const connection = new StreamConnection({
       stream,
@@ -98,7 +98,7 @@ export class StreamExchanges {
   async ask(
     connection: StreamConnection,
     request: { readonly command: number; readonly body: Uint8Array },
-    { source = NOTHING, isSummed = connection.needsSum, signal }: StreamRequestOptions,
+    { source = NOTHING, isSummed = connection.isLocal, signal }: StreamRequestOptions,
   ): Promise<ReceivedStream> {
     const onAbort = (): void => connection.abort(new CancelledError("the stream", { cause: signal?.reason }));
     let sourceError: unknown;
@@ -126,7 +126,7 @@ export class StreamExchanges {
       const { command, body } = await connection.heading;
       const { signal } = control;
       const message = await this.#handle({ rid, command, body, stream: readerOf(connection), signal });
-      const { stream: source = NOTHING, isSummed = connection.needsSum } = message;
+      const { stream: source = NOTHING, isSummed = connection.isLocal } = message;
       connection.sendHeading({ command, isSummed }, message.body);
       const error = await connection.send(source);
       if (error !== undefined) this.#failed(rid, error);

@@ -133,6 +133,24 @@ describe("a sender", () => {
     },
   );
 
+  test("within a host never waits for ever, when each frame is hardly longer than segments are", () => {
+    const length = fc.oneof(
+      fc.integer({ min: 32_710, max: 34_000 }),
+      fc.integer({ min: 65_440, max: 66_400 }),
+    );
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 261_900, max: 270_000 }),
+        fc.array(length, { minLength: 60, maxLength: 120 }),
+        (windowBytes, pieces) => {
+          const way = new Way(windowBytes, true);
+          for (const pieceBytes of pieces) expect(total(way.sendAll(pieceBytes))).toBe(pieceBytes);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
   test("within a host begins with three frames under way", () => {
     expect(new Way(STREAM_LOCAL_WINDOW_BYTES, true).send(MIB)).toEqual([16_384, 16_384, 16_384]);
   });
